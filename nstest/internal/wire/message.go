@@ -1,0 +1,192 @@
+package wire
+
+import (
+	"net/netip"
+	"time"
+)
+
+// The methods that a keeper answers. Open is for the control connection of the process that started the keeper;
+// the others are for the connection that Open hands back, which can name nothing outside its own environment.
+const (
+	MethodOpen       = "open"       // OpenParams → OpenResult, one file: the connection of the environment
+	MethodHost       = "host"       // HostParams → HostResult
+	MethodNetwork    = "network"    // NetworkParams → NetworkResult
+	MethodSpawn      = "spawn"      // SpawnParams, files stdin stdout stderr → SpawnResult, files: a pidfd[, the pty's controlling end]
+	MethodWait       = "wait"       // ProcParams → WaitResult, when the process has ended
+	MethodSignal     = "signal"     // SignalParams → nothing
+	MethodSocket     = "socket"     // SocketParams → nothing, one file: the socket
+	MethodJoin       = "join"       // JoinParams → nothing, one file: a pidfd of the host's init
+	MethodLink       = "link"       // LinkParams → nothing
+	MethodPartition  = "partition"  // PartitionParams → PartitionResult
+	MethodHeal       = "heal"       // HealParams → nothing
+	MethodRemoveHost = "removehost" // JoinParams → nothing
+	MethodClose      = "close"      // nothing → nothing: the environment is gone when the answer comes
+)
+
+// Share is a directory of the machine that is written through.
+type Share struct {
+	Path          string // on the machine, absolute, free of symbolic links
+	Target        string // inside; "" means Path
+	ReadOnly      bool
+	AllowHostRoot bool
+}
+
+// TimeOffsets shift the clocks of an environment (time_namespaces(7)).
+type TimeOffsets struct {
+	Monotonic time.Duration
+	Boottime  time.Duration
+}
+
+// OpenParams describe an environment. The keeper fills nothing in: defaults are the caller's.
+type OpenParams struct {
+	Name         string // for messages and listings
+	Hostname     string
+	Root         string   // "" is the machine's own tree, behind an overlay
+	MachineRoot  bool     // no private root: the machine's tree as it is
+	Visible      []string // paths that stay visible at their own place
+	Writable     []string // of these, directories whose writes must reach the machine (coverage, artifacts)
+	Shared       []Share
+	Devices      []string // device nodes of the machine, below /dev
+	IDCount      int
+	ShareKinds   []string // namespace kinds that are not unshared: "net", "ipc", "uts", "pid", "cgroup", "mnt"
+	Time         *TimeOffsets
+	CapAdd       []string
+	CapDrop      []string
+	Privileged   bool
+	AllowIOUring bool
+	Loopback     bool // no network but lo
+	Network      NetworkParams
+	ShareOwner   int    // the user that files in shared directories belong to when the caller is real root; 0 = find it
+	FailAt       string `json:",omitempty"` // tests only: the step of construction that fails
+}
+
+// OpenResult is what a caller needs to know of a new environment.
+type OpenResult struct {
+	ID       string
+	InitPID  int // in the keeper's PID namespace
+	Self     HostResult
+	Network  NetworkResult
+	Rootless bool
+	IDs      []IDRange
+}
+
+// IDRange is one line of an id map: Inside, Outside (as the keeper's caller sees it), Count.
+type IDRange struct{ Inside, Outside, Count int }
+
+// NetworkParams describe a network: a switch of its own.
+type NetworkParams struct {
+	Name     string
+	Prefixes []netip.Prefix // at most one a family; none means automatic
+	Gateway  netip.Addr     // default route of its hosts; the zero value is none
+	MTU      int            // 0 = 1500
+	NoIPv4   bool
+	NoIPv6   bool
+}
+
+// NetworkResult is a network as it was made.
+type NetworkResult struct {
+	Name     string
+	Prefixes []netip.Prefix
+	Gateway  netip.Addr
+}
+
+// HostParams describe a host.
+type HostParams struct {
+	Name     string
+	Networks []Attachment // none means the environment's first network
+	SharePID bool
+	ShareIPC bool
+	NetOnly  bool // a network namespace and nothing else of its own
+}
+
+// Attachment is one cable of a host.
+type Attachment struct {
+	Network string
+	Addrs   []netip.Addr // none means the next free ones of the network
+	MAC     string
+}
+
+// HostResult is a host as it was made.
+type HostResult struct {
+	Name  string
+	Links []LinkResult
+}
+
+// LinkResult is one cable of a host as it was made.
+type LinkResult struct {
+	Network   string
+	Interface string
+	Addrs     []netip.Addr
+	MAC       string
+}
+
+// SpawnParams describe a process to start in a host.
+type SpawnParams struct {
+	Host       string
+	Paths      []string // candidates for execve(2), in order
+	Args       []string
+	Env        []string
+	Dir        string
+	UID        int // inside the environment
+	GID        int
+	Groups     []int
+	Credential bool // UID, GID and Groups are meant
+	Umask      int
+	Terminal   bool // on a new pseudo-terminal: no files are passed, its controlling end comes back
+	Rows, Cols uint16
+}
+
+// SpawnResult names a process that was started.
+type SpawnResult struct {
+	Proc int // the keeper's handle
+	PID  int // inside its PID namespace
+}
+
+// ProcParams name a process.
+type ProcParams struct{ Proc int }
+
+// WaitResult is how a process ended.
+type WaitResult struct {
+	Status     uint32 // as wait4(2) encodes it
+	UserTime   time.Duration
+	SystemTime time.Duration
+	MaxRSS     int64 // KiB
+}
+
+// SignalParams ask for a signal.
+type SignalParams struct {
+	Proc   int
+	Signal int
+	Group  bool // to the process group that the process leads
+}
+
+// SocketParams ask for a socket(2) made inside a host, optionally bound, listening or connected there.
+type SocketParams struct {
+	Host     string
+	Family   int // AF_INET, AF_INET6, AF_UNIX
+	Type     int // SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
+	Protocol int
+	V6Only   bool
+	Bind     []byte // raw sockaddr; nil = not bound
+	Listen   int    // backlog; 0 = not listening
+	Connect  []byte // raw sockaddr (AF_UNIX only); nil = not connected
+}
+
+// JoinParams name a host.
+type JoinParams struct{ Host string }
+
+// LinkParams pull or plug a cable.
+type LinkParams struct {
+	Host    string
+	Network string // "" = the only one
+	Up      bool
+}
+
+// PartitionParams cut the groups from each other. Hosts in no group keep all their neighbours.
+type PartitionParams struct{ Groups [][]string }
+
+// PartitionResult names the cut.
+type PartitionResult struct{ Fault int }
+
+// HealParams name a cut to undo.
+type HealParams struct{ Fault int }
