@@ -43,8 +43,8 @@ type OpenParams struct {
 	Hostname     string
 	Root         string   // "" is the machine's own tree, behind an overlay
 	MachineRoot  bool     // no private root: the machine's tree as it is
-	Visible      []string // paths that stay visible at their own place
-	Writable     []string // of these, directories whose writes must reach the machine (coverage, artifacts)
+	Visible      []string // paths that stay visible at their own place, behind a layer
+	ReadOnly     []string // paths that stay visible at their own place, read-only
 	Shared       []Share
 	Devices      []string // device nodes of the machine, below /dev
 	IDCount      int
@@ -56,8 +56,8 @@ type OpenParams struct {
 	AllowIOUring bool
 	Loopback     bool // no network but lo
 	Network      NetworkParams
-	ShareOwner   int    // the user that files in shared directories belong to when the caller is real root; 0 = find it
 	FailAt       string `json:",omitempty"` // tests only: the step of construction that fails
+	CancelAt     string `json:",omitempty"` // tests only: the step of construction that waits to be cancelled
 }
 
 // OpenResult is what a caller needs to know of a new environment.
@@ -126,8 +126,9 @@ type SpawnParams struct {
 	Paths      []string // candidates for execve(2), in order
 	Args       []string
 	Env        []string
-	Dir        string
-	UID        int // inside the environment
+	Dir        string // the working directory, which must exist
+	WantDir    string // where Dir is "": the working directory if it exists, else /
+	UID        int    // inside the environment
 	GID        int
 	Groups     []int
 	Credential bool // UID, GID and Groups are meant

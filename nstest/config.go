@@ -1,0 +1,161 @@
+package nstest
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+)
+
+// Config says what an environment is like. The zero value is a good environment: every namespace its own, a private
+// root behind which the machine's tree is visible, and one network with automatic addresses.
+type Config struct {
+	// Name is for messages. It need not be unique. Default: the test's name, or "env".
+	Name string
+
+	// Hostname of the environment's own host. Default: "self".
+	Hostname string
+
+	// Root is a directory of the machine that becomes the environment's root, behind a layer that vanishes. Default:
+	// the machine's own tree, with secrets and other people's homes covered.
+	Root string
+
+	// MachineRoot leaves the machine's tree as it is, without a private root: only /proc, /sys, /tmp, /run, /dev/shm and
+	// /dev/mqueue are the environment's own. It is faster by the price of an overlay. As root, processes inside have no
+	// rights over anybody's files; as an ordinary user they can write what that user can.
+	MachineRoot bool
+
+	// Visible are paths of the machine that are to be seen at their own place although they lie in a directory that is
+	// covered, such as /tmp or /root. What is written there vanishes. The program itself, the module or working
+	// directory, and Go's own directories are visible anyway.
+	Visible []string
+
+	// Shared are directories of the machine that are written through.
+	Shared []Shared
+
+	// Devices are device nodes of the machine to be shown at their own place, below /dev.
+	Devices []string
+
+	// IDs is how many user and group ids exist inside. Default: 65536 as root; otherwise as many as the system grants.
+	IDs int
+
+	// Share are the namespaces that are not the environment's own but the caller's.
+	Share Namespaces
+
+	// Time shifts the monotonic and boot clocks (Linux 5.6). The wall clock cannot be shifted.
+	Time *TimeOffsets
+
+	// CapDrop are capabilities that nothing inside can have, and CapAdd exceptions from them: names of capabilities(7),
+	// with or without CAP_, or ALL.
+	CapDrop, CapAdd []string
+
+	// Privileged leaves the user namespace out: root inside is the machine's root. It needs real root, isolates little
+	// from a hostile process, and is meant for experiments with the kernel.
+	Privileged bool
+
+	// AllowIOUring lets io_uring_setup(2) through, which can make sockets that no filter sees.
+	AllowIOUring bool
+
+	// Loopback leaves the environment without a network: it has lo alone, and no hosts can be added until AddNetwork.
+	Loopback bool
+
+	// Network describes the first network. Its default name is "lan".
+	Network NetworkConfig
+}
+
+// A Shared directory is one that the machine and the environment both see, and write.
+//
+// As root, files made inside by root belong to the invoking user: the one in SUDO_UID, or else the directory's owner.
+// Where only root is left the directory is read-only inside, because a setuid program made there would be the machine's
+// root's.
+type Shared struct {
+	Path          string // absolute, without symbolic links
+	Target        string // where it is inside; "" is Path
+	ReadOnly      bool
+	AllowHostRoot bool // let files made inside belong to the machine's root
+}
+
+// TimeOffsets are added to the clocks (time_namespaces(7)). Neither clock can become negative.
+type TimeOffsets struct{ Monotonic, Boottime time.Duration }
+
+// Namespaces names kinds of namespaces.
+type Namespaces struct{ Net, IPC, UTS, PID, Mount, Cgroup bool }
+
+func (n Namespaces) names() []string {
+	var list []string
+	for _, k := range []struct {
+		set  bool
+		name string
+	}{{n.Net, "net"}, {n.IPC, "ipc"}, {n.UTS, "uts"}, {n.PID, "pid"}, {n.Mount, "mnt"}, {n.Cgroup, "cgroup"}} {
+		if k.set {
+			list = append(list, k.name)
+		}
+	}
+	return list
+}
+
+// NetworkConfig describes a network: a switch on which hosts hang.
+type NetworkConfig struct {
+	// Name is unique in the environment. It is required for AddNetwork.
+	Name string
+
+	// Prefixes are the network's addresses, at most one of IPv4 and one of IPv6. A family without one gets an automatic
+	// prefix: 10.N.0.0/16 and fd6e:…/64.
+	Prefixes []netip.Prefix
+
+	// Gateway is where hosts send what is for no network of theirs. Default: nowhere, so that such a connection fails at
+	// once.
+	Gateway netip.Addr
+
+	// MTU in bytes. Default: 1500.
+	MTU int
+
+	// NoIPv4 and NoIPv6 leave a family out.
+	NoIPv4, NoIPv6 bool
+}
+
+func (c NetworkConfig) params() wire.NetworkParams {
+	return wire.NetworkParams{Name: c.Name, Prefixes: c.Prefixes, Gateway: c.Gateway, MTU: c.MTU, NoIPv4: c.NoIPv4, NoIPv6: c.NoIPv6}
+}
+
+// params checks what can be checked here and fills in the defaults.
+func (c Config) params() (wire.OpenParams, error) {
+	p := wire.OpenParams{
+		Name: c.Name, Hostname: c.Hostname, Root: c.Root, MachineRoot: c.MachineRoot, IDCount: c.IDs, Devices: c.Devices,
+		ShareKinds: c.Share.names(), CapAdd: c.CapAdd, CapDrop: c.CapDrop, Privileged: c.Privileged,
+		AllowIOUring: c.AllowIOUring, Loopback: c.Loopback, Network: c.Network.params(),
+	}
+	if p.Name == "" {
+		p.Name = "env"
+	}
+	if p.Network.Name == "" {
+		p.Network.Name = "lan"
+	}
+	if c.Time != nil {
+		p.Time = &wire.TimeOffsets{Monotonic: c.Time.Monotonic, Boottime: c.Time.Boottime}
+	}
+	for _, s := range c.Shared {
+		if s.Path == "" {
+			return p, errors.New("a shared directory has no Path")
+		}
+		p.Shared = append(p.Shared, wire.Share(s))
+	}
+	for _, path := range c.Visible {
+		if _, err := os.Stat(path); err != nil {
+			return p, fmt.Errorf("visible path: %w", err)
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return p, fmt.Errorf("visible path: %w", err)
+		}
+		p.Visible = append(p.Visible, abs)
+	}
+	layered, readOnly := needed()
+	p.Visible = append(p.Visible, layered...)
+	p.ReadOnly = readOnly
+	return p, nil
+}

@@ -1,0 +1,274 @@
+package nstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hermetic-go/nstest/nstest/internal/keeper"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+)
+
+// An Env is a hermetic environment: namespaces of its own, with a first host, Self, and as many further hosts and
+// networks as wanted. Its methods may be called from any goroutine.
+//
+// Close ends it. So does the end of the program, however that comes about: nothing of an environment outlives it.
+type Env struct {
+	name   string
+	conn   *wire.Client
+	keeper *keeper.Keeper
+	tb     TB // nil for an environment from Open
+	self   *Host
+	info   wire.OpenResult
+
+	mu       sync.Mutex
+	hosts    map[string]*Host
+	networks map[string]*Network
+	closed   atomic.Bool
+	once     sync.Once
+	closeErr error
+}
+
+// Open makes an environment. ctx bounds the construction only; when it ends early, or anything fails, all that was made
+// is undone before Open returns. The caller closes the environment.
+//
+// It works as root, as an ordinary user where the machine allows user namespaces, and inside another environment. The
+// error says what the machine lacks and what to do about it; it is an *Error.
+func Open(ctx context.Context, cfg Config) (*Env, error) {
+	env, err := open(ctx, cfg, nil)
+	if err != nil {
+		return nil, wrap("open environment", cfg.Name, "", err)
+	}
+	return env, nil
+}
+
+// New is Open for a test: it fails the test on error, and closes the environment at the test's end. Hosts and networks
+// that are asked for by name are made on first use.
+func New(tb TB, cfg Config) *Env {
+	tb.Helper()
+	if cfg.Name == "" {
+		cfg.Name = tb.Name()
+	}
+	env, err := open(context.Background(), cfg, tb)
+	if err != nil {
+		tb.Fatalf("%v", wrap("open environment", cfg.Name, "", err))
+		return nil
+	}
+	tb.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			tb.Errorf("%v", err)
+		}
+	})
+	return env
+}
+
+func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
+	params, err := cfg.params()
+	if err != nil {
+		return nil, err
+	}
+	if hook := openHook.Load(); hook != nil {
+		(*hook)(&params)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	k, err := theKeeper(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &Env{name: params.Name, keeper: k, tb: tb, hosts: map[string]*Host{}, networks: map[string]*Network{}}
+	files, err := k.Call(ctx, wire.MethodOpen, params, &e.info)
+	if err != nil {
+		return nil, complained(k, err)
+	}
+	if len(files) != 1 {
+		return nil, errors.Join(errors.New("the keeper answered without a connection"), closeAll(files))
+	}
+	if e.conn, err = wire.NewClient(files[0]); err != nil {
+		return nil, err
+	}
+	e.self = newHost(e, e.info.Self)
+	e.hosts["self"] = e.self
+	if n := e.info.Network; n.Name != "" {
+		e.networks[n.Name] = newNetwork(e, n)
+	}
+	return e, nil
+}
+
+// openHook lets tests make a step of the construction fail.
+var openHook atomic.Pointer[func(*wire.OpenParams)]
+
+// complained adds the keeper's last words to the error of a connection that broke.
+func complained(k *keeper.Keeper, err error) error {
+	if errors.Is(err, wire.ErrClosed) && k.Complaint() != "" {
+		return fmt.Errorf("%w: the keeper died: %s", err, k.Complaint())
+	}
+	return err
+}
+
+func closeAll(files []*os.File) error {
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// keepers is the keeper of this program. One that has died is replaced at the next Open.
+var keepers struct {
+	sync.Mutex
+	current *keeper.Keeper
+}
+
+func theKeeper(ctx context.Context) (*keeper.Keeper, error) {
+	keepers.Lock()
+	defer keepers.Unlock()
+	if k := keepers.current; k != nil {
+		select {
+		case <-k.Done():
+			_ = k.Stop()
+		default:
+			return k, nil
+		}
+	}
+	k, err := keeper.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keepers.current = k
+	return k, nil
+}
+
+// Close ends every process of the environment and takes everything apart. It tries everything and joins the errors. It
+// may be called more than once and on a nil Env; later calls return what the first did.
+func (e *Env) Close() error {
+	if e == nil {
+		return nil
+	}
+	e.once.Do(func() {
+		e.closed.Store(true)
+		_, err := e.conn.Call(context.Background(), wire.MethodClose, struct{}{}, nil)
+		if errors.Is(err, wire.ErrClosed) {
+			err = nil // the keeper has ended, and the environment with it
+		}
+		e.closeErr = wrap("close environment", e.name, "", errors.Join(err, e.conn.Close()))
+	})
+	return e.closeErr
+}
+
+// Name is the name from the Config.
+func (e *Env) Name() string { return e.name }
+
+// Self is the environment's own host; its name in DNS is "self".
+func (e *Env) Self() *Host { return e.self }
+
+// Rootless reports whether the environment was made without root, so that its ids are the user's own.
+func (e *Env) Rootless() bool { return e.info.Rootless }
+
+// Host is the host with this name. In an environment of a test it is made on first use, on the first network, and the
+// test fails if that is impossible. In an environment from Open it must exist: Host panics otherwise, as a program has
+// to handle the error of AddHost.
+func (e *Env) Host(name string) *Host {
+	e.mu.Lock()
+	h := e.hosts[strings.ToLower(name)]
+	e.mu.Unlock()
+	if h != nil {
+		return h
+	}
+	if e.tb == nil {
+		panic(fmt.Sprintf("nstest: environment %s has no host %q: make it with AddHost", e.name, name))
+	}
+	e.tb.Helper()
+	h, err := e.AddHost(HostConfig{Name: name})
+	if errors.Is(err, errExists) { // another goroutine asked for it at the same time
+		return e.Host(name)
+	}
+	if err != nil {
+		e.tb.Fatalf("%v", err)
+	}
+	return h
+}
+
+// AddHost makes a host and plugs it in. It is ready when AddHost returns: its name resolves everywhere in the
+// environment, and the first packet arrives.
+func (e *Env) AddHost(cfg HostConfig) (*Host, error) {
+	var r wire.HostResult
+	if err := e.call(context.Background(), wire.MethodHost, cfg.params(), &r); err != nil {
+		return nil, wrap("add host", e.name, cfg.Name, err)
+	}
+	h := newHost(e, r)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hosts[strings.ToLower(cfg.Name)] = h
+	return h, nil
+}
+
+// RemoveHost ends a host: its processes are killed, its name and addresses are free. The environment's own host cannot
+// be removed.
+func (e *Env) RemoveHost(name string) error {
+	if err := e.call(context.Background(), wire.MethodRemoveHost, wire.JoinParams{Host: name}, nil); err != nil {
+		return wrap("remove host", e.name, name, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.hosts, strings.ToLower(name))
+	return nil
+}
+
+// Network is the network with this name; "" is the first one. In an environment of a test it is made on first use. In
+// an environment from Open it must exist: Network panics otherwise.
+func (e *Env) Network(name string) *Network {
+	e.mu.Lock()
+	if name == "" {
+		name = e.info.Network.Name
+	}
+	n := e.networks[name]
+	e.mu.Unlock()
+	if n != nil {
+		return n
+	}
+	if e.tb == nil {
+		panic(fmt.Sprintf("nstest: environment %s has no network %q: make it with AddNetwork", e.name, name))
+	}
+	e.tb.Helper()
+	n, err := e.AddNetwork(NetworkConfig{Name: name})
+	if errors.Is(err, errExists) {
+		return e.Network(name)
+	}
+	if err != nil {
+		e.tb.Fatalf("%v", err)
+	}
+	return n
+}
+
+// AddNetwork makes a network.
+func (e *Env) AddNetwork(cfg NetworkConfig) (*Network, error) {
+	var r wire.NetworkResult
+	if err := e.call(context.Background(), wire.MethodNetwork, cfg.params(), &r); err != nil {
+		return nil, wrap("add network "+cfg.Name, e.name, "", err)
+	}
+	n := newNetwork(e, r)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.networks[cfg.Name] = n
+	return n, nil
+}
+
+// call asks the keeper something about this environment.
+func (e *Env) call(ctx context.Context, method string, params, result any) error {
+	files, err := e.callFiles(ctx, method, params, result)
+	return errors.Join(err, closeAll(files))
+}
+
+func (e *Env) callFiles(ctx context.Context, method string, params, result any, files ...*os.File) ([]*os.File, error) {
+	if e.closed.Load() {
+		return nil, ErrClosed
+	}
+	out, err := e.conn.Call(ctx, method, params, result, files...)
+	return out, err
+}

@@ -1,0 +1,226 @@
+package nstest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/dial"
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+)
+
+// errExists is the errno of a name that is taken.
+const errExists = syscall.EEXIST
+
+// HostConfig describes a host. Only Name is required.
+type HostConfig struct {
+	// Name is the host's name, in DNS and of the machine: letters, digits and hyphens, up to 63 characters a label and 64
+	// in all. Case does not matter.
+	Name string
+
+	// Networks are the networks that it is on, as eth0, eth1, ... in this order. Default: the environment's first one,
+	// with automatic addresses.
+	Networks []Attachment
+
+	// PID and IPC say whether the host has a namespace of that kind of its own, or is in the environment's.
+	PID, IPC Sharing
+
+	// NetOnly makes a cheaper host, with a network namespace and nothing else of its own: host name, files and processes
+	// are the environment's.
+	NetOnly bool
+}
+
+// Sharing says whose a namespace is.
+type Sharing int
+
+const (
+	Own      Sharing = iota // the host's own; its PID namespace has an init of its own
+	FromSelf                // the environment's
+)
+
+// An Attachment is one cable of a host.
+type Attachment struct {
+	Network string       // "" is the environment's first one
+	Addrs   []netip.Addr // at most one of each family; a family without one gets the next free address
+	MAC     string       // default: derived from the address
+}
+
+func (c HostConfig) params() wire.HostParams {
+	p := wire.HostParams{Name: c.Name, SharePID: c.PID == FromSelf, ShareIPC: c.IPC == FromSelf, NetOnly: c.NetOnly}
+	for _, a := range c.Networks {
+		p.Networks = append(p.Networks, wire.Attachment(a))
+	}
+	return p
+}
+
+// A Host is a machine of an environment: network, UTS, mount, and by default PID and IPC namespaces of its own, with
+// its own /run, /tmp, /proc and /sys. The rest of the tree is the environment's. Its methods may be called from any
+// goroutine.
+type Host struct {
+	env    *Env
+	name   string
+	links  []*Link
+	dialer *dial.Dialer
+}
+
+func newHost(e *Env, r wire.HostResult) *Host {
+	h := &Host{env: e, name: r.Name}
+	for _, l := range r.Links {
+		h.links = append(h.links, &Link{host: h, info: l})
+	}
+	h.dialer = &dial.Dialer{Sockets: sockets{h}, Nameserver: netip.AddrPortFrom(netip.MustParseAddr(rootfs.Nameserver), 53)}
+	return h
+}
+
+// Name is the host's name.
+func (h *Host) Name() string { return h.name }
+
+// Env is the environment that the host belongs to.
+func (h *Host) Env() *Env { return h.env }
+
+// Addr is the host's first address: IPv4 if it has one. It is the zero Addr for a host without a network.
+func (h *Host) Addr() netip.Addr {
+	addrs := h.Addrs()
+	for _, a := range addrs {
+		if a.Is4() {
+			return a
+		}
+	}
+	if len(addrs) == 0 {
+		return netip.Addr{}
+	}
+	return addrs[0]
+}
+
+// Addrs are all addresses that the host was given, in the order of its links, without loopback and link-local ones.
+func (h *Host) Addrs() []netip.Addr {
+	var out []netip.Addr
+	for _, l := range h.links {
+		out = append(out, l.info.Addrs...)
+	}
+	return out
+}
+
+// Link is the host's cable to a network; "" is its only one. Link panics if there is none, or if "" could mean several:
+// see Links.
+func (h *Host) Link(network string) *Link {
+	var found []*Link
+	for _, l := range h.links {
+		if network == "" || l.info.Network == network {
+			found = append(found, l)
+		}
+	}
+	if len(found) != 1 {
+		panic(fmt.Sprintf("nstest: host %s has %d links to network %q: name one of %s", h.name, len(found), network, h.networkNames()))
+	}
+	return found[0]
+}
+
+func (h *Host) networkNames() string {
+	var names []string
+	for _, l := range h.links {
+		names = append(names, l.info.Network)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Links are the host's cables, eth0 first.
+func (h *Host) Links() []*Link { return slices.Clone(h.links) }
+
+// Do runs f on a thread that is inside the host: in its network, mount, UTS, IPC and cgroup namespaces, and processes
+// that f starts are in its PID namespace. What f returns, its panic, and runtime.Goexit in it (so also t.FailNow) come
+// back to the caller. Goroutines that f starts run outside: use DialContext and Listen from those.
+//
+// Do needs CAP_SYS_ADMIN in the program's own user namespace: real root, a program run by `nstest run`, a hermetic spec.
+// Elsewhere it returns an error that is ErrNotPrivileged; Command, DialContext and Listen work everywhere.
+func (h *Host) Do(f func() error) error {
+	if err := h.mayJoin(); err != nil {
+		return wrap("do in host", h.env.name, h.name, err)
+	}
+	files, err := h.env.callFiles(context.Background(), wire.MethodJoin, wire.JoinParams{Host: h.name}, nil)
+	if err != nil {
+		return wrap("do in host", h.env.name, h.name, err)
+	}
+	defer closeAll(files)
+	if len(files) != 1 {
+		return wrap("do in host", h.env.name, h.name, fmt.Errorf("the keeper answered without a process"))
+	}
+	var result error
+	kinds := ns.Net | ns.Mount | ns.UTS | ns.IPC | ns.Cgroup | ns.PID
+	if err := ns.Visit(files[0], kinds, func() error { result = f(); return nil }); err != nil {
+		return wrap("do in host", h.env.name, h.name, err)
+	}
+	return result
+}
+
+func (h *Host) mayJoin() error {
+	ok, err := privileged()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return &wire.Error{Kind: notPrivileged, Errno: uint32(syscall.EPERM), Message: "an ordinary user's thread cannot enter the namespaces of an environment",
+			Remedy: "use Command, DialContext or Listen, which work here,\nor run the program by `nstest run -- PROGRAM`, or as root"}
+	}
+	return nil
+}
+
+// DialContext connects to an address as a process in the host would; names resolve there. Networks are those of
+// net.Dialer: tcp, udp, unix and their variants. The connection may be used from any goroutine. Where a name has
+// addresses of both families they are tried as RFC 8305 says.
+func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return h.dialer.DialContext(ctx, network, address)
+}
+
+// Listen listens inside the host, as net.Listen does.
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	return h.dialer.Listen(context.Background(), network, address)
+}
+
+// ListenPacket listens for packets inside the host, as net.ListenPacket does.
+func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
+	return h.dialer.ListenPacket(context.Background(), network, address)
+}
+
+// LookupNetIP resolves a name as the host does.
+func (h *Host) LookupNetIP(ctx context.Context, name string) ([]netip.Addr, error) {
+	return h.dialer.LookupNetIP(ctx, name)
+}
+
+// HTTPClient is an HTTP client whose connections come from the host. It uses no proxy, keeps no connection open, and
+// gives up after 30 seconds.
+func (h *Host) HTTPClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DialContext: h.DialContext, DisableKeepAlives: true, ForceAttemptHTTP2: true},
+		Timeout:   30 * time.Second,
+	}
+}
+
+// sockets makes sockets inside a host.
+type sockets struct{ host *Host }
+
+func (s sockets) Socket(ctx context.Context, spec wire.SocketParams) (*os.File, error) {
+	spec.Host = s.host.name
+	files, err := s.host.env.callFiles(ctx, wire.MethodSocket, spec, nil)
+	if err != nil {
+		if w, ok := err.(*wire.Error); ok && w.Errno != 0 && w.Step != "" {
+			return nil, os.NewSyscallError(w.Step, syscall.Errno(w.Errno))
+		}
+		return nil, wrap("make socket in", s.host.env.name, s.host.name, err)
+	}
+	if len(files) != 1 {
+		return nil, fmt.Errorf("the keeper answered without a socket")
+	}
+	runtime.KeepAlive(s)
+	return files[0], nil
+}

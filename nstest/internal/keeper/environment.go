@@ -1,0 +1,222 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/hermetic-go/nstest/nstest/internal/idmap"
+	"github.com/hermetic-go/nstest/nstest/internal/names"
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// An environment is one set of namespaces with its init, its hosts and its networks.
+type environment struct {
+	server *server
+	id     string
+	params wire.OpenParams
+	kinds  ns.Kinds
+	lease  *idmap.Lease // nil where ids are the keeper's own
+	ids    idmap.Map    // as the keeper sees what is outside
+	userNS *os.File     // nil in a privileged environment
+	init   *ns.Process
+	agent  *pid1.Agent
+	root   *rootfs.Root
+	zone   *names.Zone
+
+	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
+	hosts    map[string]*host
+	networks []*network
+	procs    map[int]*process
+	faults   map[int][][]string
+	number   int
+	closed   bool
+	ended    chan struct{} // closed when close has finished
+	closeErr error
+}
+
+// stepError names the step of construction that failed.
+type stepError struct {
+	step string
+	err  error
+}
+
+func (e *stepError) Error() string { return e.step + ": " + e.err.Error() }
+func (e *stepError) Unwrap() error { return e.err }
+
+// step is what failed, for the explanation of err.
+func step(err error) string {
+	var s *stepError
+	if errors.As(err, &s) {
+		return s.step
+	}
+	return err.Error()
+}
+
+// steps are the steps of opening an environment, in order. Each may be told to fail by tests.
+var steps = []struct {
+	name string
+	do   func(e *environment, ctx context.Context) error
+}{
+	{"check parameters", (*environment).check},
+	{"lease ids", (*environment).leaseIDs},
+	{"start init", (*environment).startInit},
+	{"write uid_map", (*environment).writeMaps},
+	{"build root", (*environment).buildRoot},
+	{"make network", (*environment).makeNetwork},
+	{"enter root", (*environment).makeSelf},
+	{"attach network", (*environment).attachSelf},
+}
+
+// open makes an environment. When it fails, everything that was made is gone again.
+func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment, error) {
+	s.mu.Lock()
+	s.number++
+	id := fmt.Sprintf("e%d", s.number)
+	s.mu.Unlock()
+	e := &environment{server: s, id: id, params: params, hosts: map[string]*host{}, procs: map[int]*process{},
+		faults: map[int][][]string{}, zone: &names.Zone{}, ended: make(chan struct{})}
+	for _, st := range steps {
+		err := ctx.Err()
+		if err == nil {
+			err = st.do(e, ctx)
+		}
+		if err == nil && params.FailAt == st.name {
+			err = fmt.Errorf("told to fail: %w", unix.EIO)
+		}
+		if err == nil && params.CancelAt == st.name {
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, e.explain(errors.Join(&stepError{st.name, err}, e.close()))
+		}
+	}
+	go e.watch()
+	return e, nil
+}
+
+// explain is err as it crosses to the program, with what the machine lacks and what to do.
+func (e *environment) explain(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var errno unix.Errno
+	if !errors.As(err, &errno) || errno == unix.EINVAL && step(err) == "check parameters" {
+		return err
+	}
+	w := explained(err, step(err)+": "+err.Error()).(*wire.Error)
+	w.Op, w.Step = "open environment", step(err)
+	if cause := errors.Unwrap(err); cause != nil && w.Message == "" {
+		w.Message = cause.Error()
+	}
+	return w
+}
+
+// watch ends the environment when its init has ended.
+func (e *environment) watch() {
+	<-e.agent.Gone()
+	e.close()
+}
+
+func (e *environment) result() wire.OpenResult {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := wire.OpenResult{ID: e.id, InitPID: e.init.PID, Self: e.hosts[self].result(), Rootless: !e.server.shifted}
+	if len(e.networks) > 0 {
+		r.Network = e.networks[0].result()
+	}
+	for _, i := range e.ids.UIDs {
+		r.IDs = append(r.IDs, wire.IDRange(i))
+	}
+	return r
+}
+
+// close ends every process of the environment and gives back what it held. It tries everything, may be called more
+// than once and concurrently, and returns when all is done.
+func (e *environment) close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		<-e.ended
+		return e.closeErr
+	}
+	e.closed = true
+	hosts, networks := e.hosts, e.networks
+	procs := e.procs
+	e.procs = map[int]*process{}
+	e.mu.Unlock()
+	defer close(e.ended)
+
+	var errs []error
+	if e.init != nil {
+		// The kernel ends the whole PID namespace with its init, and returns from the wait when that is done. Links and
+		// mounts end with their namespaces; deleting them one by one takes a hundred times longer.
+		errs = append(errs, e.init.Kill())
+		if _, err := e.init.Wait(); err != nil {
+			errs = append(errs, fmt.Errorf("wait for init: %w", err))
+		}
+		errs = append(errs, e.init.PIDFD.Close())
+	}
+	for _, h := range hosts {
+		if h != nil {
+			errs = append(errs, h.close())
+		}
+	}
+	if e.agent != nil {
+		errs = append(errs, ignoreClosed(e.agent.Close()))
+	}
+	for _, p := range procs {
+		errs = append(errs, p.child.PIDFD.Close())
+	}
+	for _, n := range networks {
+		e.server.pool.Put(n.lan)
+	}
+	if e.root != nil {
+		errs = append(errs, e.root.Close())
+	}
+	if e.userNS != nil {
+		errs = append(errs, e.userNS.Close())
+	}
+	if e.lease != nil {
+		e.lease.Release()
+	}
+	e.closeErr = errors.Join(errs...)
+	return e.closeErr
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, os.ErrClosed) || isNetClosed(err) {
+		return nil
+	}
+	return err
+}
+
+// key is how hosts are found: names of hosts do not depend on case.
+func key(name string) string { return strings.ToLower(name) }
+
+func errnoOf(err error) uint32 {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return uint32(errno)
+	}
+	return 0
+}
+
+// kindOf keeps a cancellation recognisable on the other side.
+func kindOf(err error) string {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return wire.KindCanceled
+	case errors.Is(err, context.DeadlineExceeded):
+		return wire.KindDeadline
+	}
+	return ""
+}

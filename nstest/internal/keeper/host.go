@@ -1,0 +1,394 @@
+package keeper
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"github.com/hermetic-go/nstest/nstest/internal/names"
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
+	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// A host is a network namespace with an init and what hangs on it. The environment's own host has the environment's
+// init.
+type host struct {
+	name  string
+	agent *pid1.Agent
+	child *pid1.Child // the init; nil for the environment's own
+	own   rootfs.Own
+
+	route *rtnl.Conn // made inside the host
+	dns   *names.Server
+
+	mu     sync.Mutex
+	cables []*cable
+	once   sync.Once
+	err    error
+}
+
+// A cable connects a host with a network.
+type cable struct {
+	network *network
+	wanted  []netip.Addr
+	addrs   []netip.Prefix
+	mac     net.HardwareAddr
+	index   int
+	port    lan.PortID
+}
+
+func (c *cable) name() string { return fmt.Sprintf("eth%d", c.index-2) }
+
+func newHost(name string, agent *pid1.Agent) *host { return &host{name: name, agent: agent} }
+
+func (h *host) result() wire.HostResult {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := wire.HostResult{Name: h.name}
+	for _, c := range h.cables {
+		l := wire.LinkResult{Network: c.network.name, Interface: c.name(), MAC: c.mac.String()}
+		for _, a := range c.addrs {
+			l.Addrs = append(l.Addrs, a.Addr())
+		}
+		r.Links = append(r.Links, l)
+	}
+	return r
+}
+
+func (h *host) addrs() []netip.Addr {
+	var list []netip.Addr
+	for _, l := range h.result().Links {
+		list = append(list, l.Addrs...)
+	}
+	return list
+}
+
+// sockets appends to p what makes the sockets that the keeper works with, inside the host: one for netlink and two for
+// DNS. The loopback device must be up for these.
+func (h *host) sockets(p *pid1.Program, sysctls []sysctl) {
+	if !h.own.Net {
+		return
+	}
+	ifreq := make([]byte, 40)
+	copy(ifreq, "lo")
+	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
+	addr := binary.NativeEndian.AppendUint16(nil, unix.AF_INET)
+	addr = binary.BigEndian.AppendUint16(addr, 53)
+	ip := netip.MustParseAddr(rootfs.Nameserver).As4()
+	addr = append(append(addr, ip[:]...), make([]byte, 8)...)
+	one := binary.NativeEndian.AppendUint32(nil, 1)
+	reuse := func(s pid1.Result) {
+		p.Call("set SO_REUSEADDR", unix.SYS_SETSOCKOPT, s.Arg(), pid1.Int(unix.SOL_SOCKET), pid1.Int(unix.SO_REUSEADDR), p.Bytes(one), pid1.Int(4))
+	}
+
+	pin(p, sysctls)
+	p.Return(p.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE))
+	udp := p.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	p.Call("set lo up", unix.SYS_IOCTL, udp.Arg(), pid1.Int(unix.SIOCSIFFLAGS), p.Bytes(ifreq))
+	reuse(udp)
+	p.BindSocket(udp, addr)
+	p.Return(udp)
+	tcp := p.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	reuse(tcp)
+	p.BindSocket(tcp, addr)
+	p.Call("listen", unix.SYS_LISTEN, tcp.Arg(), pid1.Int(64))
+	p.Return(tcp)
+}
+
+// boot runs the host's first program and takes over the sockets that it made.
+func (h *host) boot(_ context.Context, p *pid1.Program, zone *names.Zone) error {
+	files, err := h.agent.Run(p)
+	if err != nil {
+		return err
+	}
+	if !h.own.Net {
+		return nil
+	}
+	if h.route, err = rtnl.FromFile(files[0]); err != nil {
+		return errors.Join(err, files[1].Close(), files[2].Close())
+	}
+	h.dns, err = names.Serve(zone, h.name, files[1], files[2])
+	return err
+}
+
+// attach plugs cables into the host and returns when frames pass through them.
+func (h *host) attach(ctx context.Context, e *environment, cables []*cable) error {
+	netns, err := h.route.NetNS()
+	if err != nil {
+		return err
+	}
+	defer netns.Close()
+	if err := e.owns(netns); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	index := 2 + len(h.cables)
+	h.mu.Unlock()
+	var msgs rtnl.Batch
+	for i, c := range cables {
+		c.index = index + i
+		ids, err := c.network.lan.Attach(ctx, lan.Port{NetNS: netns, Name: c.name(), Index: c.index, MAC: c.mac, MTU: c.network.mtu})
+		if err != nil {
+			return err
+		}
+		c.port = ids[0]
+		c.configure(&msgs)
+	}
+	if err := h.route.Send(&msgs); err != nil {
+		return err
+	}
+	for _, c := range cables {
+		if err := c.wait(ctx, h.route); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
+	h.cables = append(h.cables, cables...)
+	h.mu.Unlock()
+	return nil
+}
+
+// configure appends to msgs what gives the host's end its addresses.
+func (c *cable) configure(msgs *rtnl.Batch) {
+	msgs.AddrGenNone(c.index) // the kernel's own link-local address would be tentative for a second
+	for _, a := range c.addrs {
+		msgs.AddAddr(c.index, a)
+		if a.Addr().Is6() {
+			msgs.AddAddr(c.index, netip.PrefixFrom(linkLocal(c.mac), 64))
+		}
+	}
+	msgs.LinkUp(c.index)
+	if c.network.gateway.IsValid() && !c.has(c.network.gateway) {
+		msgs.AddRoute(netip.Prefix{}, c.network.gateway, c.index)
+	}
+}
+
+func (c *cable) has(a netip.Addr) bool {
+	for _, p := range c.addrs {
+		if p.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
+// wait returns when the first frame that anybody sends will arrive: both ends are in operation, and the host listens to
+// neighbour discovery.
+func (c *cable) wait(ctx context.Context, route *rtnl.Conn) error {
+	if err := c.network.lan.WaitUp(ctx, c.port); err != nil {
+		return err
+	}
+	if err := route.WaitUp(ctx, c.index); err != nil {
+		return err
+	}
+	for _, a := range c.addrs {
+		if a.Addr().Is6() {
+			if err := route.WaitMulticast(ctx, c.index, rtnl.SolicitedNode(a.Addr())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// linkLocal is the address that RFC 4291 derives from a MAC.
+func linkLocal(mac net.HardwareAddr) netip.Addr {
+	b := [16]byte{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
+	return netip.AddrFrom16(b)
+}
+
+// derivedMAC is a locally administered address that tells which host it belongs to.
+func derivedMAC(addrs []netip.Prefix) net.HardwareAddr {
+	b := addrs[0].Addr().As16()
+	return net.HardwareAddr{0x02, 0x42, b[12], b[13], b[14], b[15]}
+}
+
+// close lets go of the host; its init has ended or ends with the environment's.
+func (h *host) close() error {
+	h.once.Do(func() {
+		var errs []error
+		if h.dns != nil {
+			errs = append(errs, ignoreClosed(h.dns.Close()))
+		}
+		if h.route != nil {
+			errs = append(errs, ignoreClosed(h.route.Close()))
+		}
+		if h.child != nil {
+			errs = append(errs, ignoreClosed(h.agent.Close()), h.child.PIDFD.Close())
+		}
+		h.err = errors.Join(errs...)
+	})
+	return h.err
+}
+
+// owns refuses a network namespace that is not the environment's. The init that handed it over may have been taken
+// over by the environment's root, and what we do there we do with our rights.
+func (e *environment) owns(netns *os.File) error {
+	if e.params.Privileged {
+		return nil
+	}
+	ok, err := ns.OwnedBy(netns, e.userNS)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("the host's network namespace is not the environment's: %w", unix.EPERM)
+	}
+	return nil
+}
+
+// addHost makes a host. When it fails, nothing of it is left.
+func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, err error) {
+	if err := checkHostname(p.Name); err != nil {
+		return nil, err
+	}
+	k := key(p.Name)
+	if k == self || k == key(e.params.Hostname) || k == "localhost" {
+		return nil, fmt.Errorf("host name %q is reserved: %w", p.Name, unix.EEXIST)
+	}
+	cables, err := e.enter(k, p)
+	if err != nil {
+		return nil, err
+	}
+	h := newHost(p.Name, nil)
+	h.own = rootfs.Own{PID: !p.SharePID && !p.NetOnly, Net: true, IPC: !p.ShareIPC && !p.NetOnly, UTS: !p.NetOnly}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.drop(k, h, cables))
+		}
+	}()
+	kinds := ns.Net
+	if !p.NetOnly {
+		kinds |= ns.Mount | ns.UTS
+	}
+	if h.own.PID {
+		kinds |= ns.PID
+	}
+	if h.own.IPC {
+		kinds |= ns.IPC
+	}
+	if h.agent, h.child, err = e.agent.Fork(uintptr(kinds)); err != nil {
+		return nil, &stepError{"start init", err}
+	}
+	var prog pid1.Program
+	if !p.NetOnly {
+		e.root.Host(&prog, p.Name, h.own)
+	}
+	h.sockets(&prog, e.server.sysctls)
+	if err := h.boot(ctx, &prog, e.zone); err != nil {
+		return nil, &stepError{"enter root", err}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := h.attach(ctx, e, cables); err != nil {
+		return nil, &stepError{"attach network", err}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.closedError(); err != nil {
+		return nil, err
+	}
+	if err := e.zone.Set(p.Name, h.addrs()); err != nil {
+		return nil, err
+	}
+	e.hosts[k] = h
+	return h, nil
+}
+
+// enter reserves the host's name and addresses.
+func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.closedError(); err != nil {
+		return nil, err
+	}
+	if _, taken := e.hosts[k]; taken {
+		return nil, fmt.Errorf("a host %q exists already: %w", p.Name, unix.EEXIST)
+	}
+	wanted := p.Networks
+	if len(wanted) == 0 && len(e.networks) > 0 {
+		wanted = []wire.Attachment{{}}
+	}
+	var cables []*cable
+	release := func() {
+		for _, c := range cables {
+			c.network.release(c.addrs)
+		}
+	}
+	for _, a := range wanted {
+		n, err := e.network(a.Network)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		c := &cable{network: n}
+		if c.addrs, err = n.reserve(p.Name, a.Addrs); err != nil {
+			release()
+			return nil, err
+		}
+		cables = append(cables, c)
+		if c.mac = derivedMAC(c.addrs); a.MAC != "" {
+			if c.mac, err = net.ParseMAC(a.MAC); err != nil || len(c.mac) != 6 || c.mac[0]&1 != 0 {
+				release()
+				return nil, fmt.Errorf("host %q: %q is not a unicast MAC address such as 02:00:00:00:00:01: %w", p.Name, a.MAC, unix.EINVAL)
+			}
+		}
+	}
+	e.hosts[k] = nil // the name is taken; nobody finds the host before it is ready
+	return cables, nil
+}
+
+// drop undoes addHost, or removes a host.
+func (e *environment) drop(k string, h *host, cables []*cable) error {
+	var errs []error
+	if h.child != nil {
+		if err := unix.PidfdSendSignal(int(h.child.PIDFD.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("kill init: %w", err))
+		}
+		<-h.child.Done()
+	}
+	errs = append(errs, h.close())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.hosts, k)
+	e.zone.Remove(h.name)
+	for _, c := range cables {
+		c.network.release(c.addrs)
+	}
+	return errors.Join(errs...)
+}
+
+// host finds a host by name.
+func (e *environment) host(name string) (*host, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.closedError(); err != nil {
+		return nil, err
+	}
+	if h := e.hosts[key(name)]; h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("there is no host %q: make it with AddHost: %w", name, unix.ENOENT)
+}
+
+func (e *environment) removeHost(name string) error {
+	h, err := e.host(name)
+	if err != nil {
+		return err
+	}
+	if h.child == nil {
+		return fmt.Errorf("host %q is the environment's own: %w", name, unix.EBUSY)
+	}
+	return e.drop(key(name), h, h.cables)
+}

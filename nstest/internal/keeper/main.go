@@ -1,0 +1,113 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/hermetic-go/nstest/nstest/internal/idmap"
+	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// IsKeeper reports whether this process was started to be a keeper. An argument alone does not make one: it is PID 1
+// and holds a unix socket whose other end is outside of its PID namespace.
+func IsKeeper() bool {
+	if len(os.Args) != 1 || os.Args[0] != argv0 || os.Getpid() != 1 {
+		return false
+	}
+	peer, err := unix.GetsockoptUcred(controlFD, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	return err == nil && peer.Pid == 0
+}
+
+// Main is the keeper's whole life: it returns, with an exit status, when the program that started it has gone.
+func Main() int {
+	control := os.NewFile(controlFD, "control")
+	unix.CloseOnExec(controlFD)
+	// The byte says that the id maps are written; without it, end of file says that our parent has died.
+	var ok [1]byte
+	for {
+		n, err := unix.Read(controlFD, ok[:])
+		if errors.Is(err, unix.EAGAIN) {
+			if _, err := unix.Poll([]unix.PollFd{{Fd: controlFD, Events: unix.POLLIN}}, -1); err != nil && !errors.Is(err, unix.EINTR) {
+				return 1
+			}
+			continue
+		}
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if n != 1 || ok[0] != ready {
+			return 0
+		}
+		break
+	}
+	unix.Umask(0)
+	s, err := newServer()
+	if err != nil {
+		err = fmt.Errorf("start keeper: %w", err)
+	}
+	if serr := wire.Serve(context.Background(), control, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+		if err != nil {
+			return wire.Reply{}, explained(err, step(err))
+		}
+		return s.handle(ctx, req)
+	}); serr != nil {
+		fmt.Fprintln(os.Stderr, "keeper:", serr)
+		return 1
+	}
+	return 0
+}
+
+// A server is the keeper from inside.
+type server struct {
+	machine *rootfs.Machine
+	ids     idmap.Map // of the user namespace that the keeper is in
+	shifted bool      // environments get leased ids, because ours are the machine's
+	pool    *lan.Pool
+	sysctls []sysctl
+
+	mu     sync.Mutex
+	number int
+}
+
+func newServer() (*server, error) {
+	ids, err := idmap.Current()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{ids: ids, shifted: ids.IsInitial(), pool: lan.NewPool(), sysctls: deviations()}
+	if s.machine, err = rootfs.Prepare(!s.shifted); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+	if req.Method != wire.MethodOpen {
+		return wire.Reply{}, &wire.Error{Op: req.Method, Message: "not a request for a keeper"}
+	}
+	var params wire.OpenParams
+	if err := req.Decode(&params); err != nil {
+		return wire.Reply{}, err
+	}
+	e, err := s.open(ctx, params)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		return wire.Reply{}, errors.Join(err, e.close())
+	}
+	go func() {
+		defer e.close() // whoever held the connection is done with the environment
+		if err := wire.Serve(context.Background(), ours, e.handle); err != nil {
+			fmt.Fprintf(os.Stderr, "keeper: environment %s: %v\n", e.params.Name, err)
+		}
+	}()
+	return wire.Reply{Result: e.result(), Files: []*os.File{theirs}}, nil
+}

@@ -1,0 +1,261 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// A network is a switch and the addresses of those who hang on it.
+type network struct {
+	name     string
+	prefixes []netip.Prefix
+	gateway  netip.Addr
+	mtu      int
+	lan      *lan.Switch
+
+	// Guarded by the environment's mutex.
+	used map[netip.Addr]string // by host name
+	next uint32                // number of the next automatic address; 1 is left to a gateway
+}
+
+func (n *network) result() wire.NetworkResult {
+	return wire.NetworkResult{Name: n.name, Prefixes: n.prefixes, Gateway: n.gateway}
+}
+
+// checkNetwork refuses what cannot be a network beside the others.
+func checkNetwork(p wire.NetworkParams, others []*network) error {
+	if err := checkLabel(p.Name); err != nil {
+		return fmt.Errorf("network name: %w", err)
+	}
+	for _, o := range others {
+		if o.name == p.Name {
+			return fmt.Errorf("a network %q exists already: %w", p.Name, unix.EEXIST)
+		}
+	}
+	if p.NoIPv4 && p.NoIPv6 {
+		return fmt.Errorf("network %q: without IPv4 and IPv6 nothing is left: %w", p.Name, unix.EINVAL)
+	}
+	if p.MTU != 0 && (p.MTU < 1280 || p.MTU > 65535) {
+		return fmt.Errorf("network %q: an MTU of %d is not between 1280 and 65535 bytes: %w", p.Name, p.MTU, unix.EINVAL)
+	}
+	seen := map[bool]bool{}
+	for _, prefix := range p.Prefixes {
+		switch is4 := prefix.Addr().Is4(); {
+		case !prefix.IsValid():
+			return fmt.Errorf("network %q: a prefix is malformed: use netip.MustParsePrefix(\"10.1.0.0/24\"): %w", p.Name, unix.EINVAL)
+		case prefix.Addr().Is4In6() || prefix.Addr().Zone() != "":
+			return fmt.Errorf("network %q: %s is neither an IPv4 nor a plain IPv6 prefix: %w", p.Name, prefix, unix.EINVAL)
+		case prefix != prefix.Masked():
+			return fmt.Errorf("network %q: %s has host bits set: %s is the network: %w", p.Name, prefix, prefix.Masked(), unix.EINVAL)
+		case seen[is4]:
+			return fmt.Errorf("network %q: %s is its second prefix of one family: %w", p.Name, prefix, unix.EINVAL)
+		case is4 && p.NoIPv4 || !is4 && p.NoIPv6:
+			return fmt.Errorf("network %q: %s is of the family that it is to do without: %w", p.Name, prefix, unix.EINVAL)
+		case prefix.Addr().BitLen()-prefix.Bits() < 2:
+			return fmt.Errorf("network %q: %s has no room for two hosts: %w", p.Name, prefix, unix.EINVAL)
+		case prefix.Addr().IsMulticast() || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().IsUnspecified():
+			return fmt.Errorf("network %q: hosts cannot have addresses in %s: %w", p.Name, prefix, unix.EINVAL)
+		default:
+			seen[is4] = true
+		}
+		for _, o := range others {
+			for _, theirs := range o.prefixes {
+				if theirs.Overlaps(prefix) {
+					return fmt.Errorf("network %q: %s overlaps %s of network %q: %w", p.Name, prefix, theirs, o.name, unix.EINVAL)
+				}
+			}
+		}
+	}
+	if p.Gateway.IsValid() {
+		for _, prefix := range p.Prefixes {
+			if prefix.Contains(p.Gateway) {
+				return nil
+			}
+		}
+		return fmt.Errorf("network %q: the gateway %s is in none of its prefixes: %w", p.Name, p.Gateway, unix.EINVAL)
+	}
+	return nil
+}
+
+// automatic is the first prefix of a family, from number on, that overlaps no other network.
+func automatic(is4 bool, number int, others []*network) (netip.Prefix, error) {
+	for i := number; i < 255; i++ {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16)
+		if !is4 {
+			prefix = netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 'n', 's', 't', 'e', 's', 't', byte(i)}), 64)
+		}
+		free := true
+		for _, o := range others {
+			for _, p := range o.prefixes {
+				free = free && !p.Overlaps(prefix)
+			}
+		}
+		if free {
+			return prefix, nil
+		}
+	}
+	return netip.Prefix{}, fmt.Errorf("no automatic prefix is left: give explicit ones: %w", unix.EADDRNOTAVAIL)
+}
+
+// makeNetwork makes the environment's first network.
+func (e *environment) makeNetwork(ctx context.Context) error {
+	if e.params.Loopback {
+		return nil
+	}
+	_, err := e.addNetwork(ctx, e.params.Network)
+	return err
+}
+
+func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*network, error) {
+	e.mu.Lock()
+	others := append([]*network{}, e.networks...)
+	e.mu.Unlock()
+	if err := checkNetwork(p, others); err != nil {
+		return nil, err
+	}
+	n := &network{name: p.Name, prefixes: append([]netip.Prefix{}, p.Prefixes...), gateway: p.Gateway, mtu: p.MTU, used: map[netip.Addr]string{}, next: 2}
+	for _, is4 := range []bool{true, false} {
+		wanted := is4 && !p.NoIPv4 || !is4 && !p.NoIPv6
+		for _, prefix := range p.Prefixes {
+			wanted = wanted && prefix.Addr().Is4() != is4
+		}
+		if wanted {
+			prefix, err := automatic(is4, len(others)+1, others)
+			if err != nil {
+				return nil, err
+			}
+			n.prefixes = append(n.prefixes, prefix)
+		}
+	}
+	var err error
+	if n.lan, err = e.server.pool.Get(ctx); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := checkNetwork(p, e.networks); err != nil || e.closed { // somebody else was faster
+		e.server.pool.Put(n.lan)
+		return nil, errors.Join(err, e.closedError())
+	}
+	e.networks = append(e.networks, n)
+	return n, nil
+}
+
+// closedError is what a late comer gets. The mutex is held.
+func (e *environment) closedError() error {
+	if e.closed {
+		return fmt.Errorf("the environment is closed: %w", unix.ESHUTDOWN)
+	}
+	return nil
+}
+
+// network finds a network by name; "" is the first one. The mutex is held.
+func (e *environment) network(name string) (*network, error) {
+	for _, n := range e.networks {
+		if n.name == name || name == "" {
+			return n, nil
+		}
+	}
+	if name == "" {
+		return nil, fmt.Errorf("the environment has no network: %w", unix.ENETUNREACH)
+	}
+	return nil, fmt.Errorf("there is no network %q: make it with AddNetwork: %w", name, unix.ENOENT)
+}
+
+// reserve takes addresses of the network for a host: those that are wanted, and the next free one of each family that
+// none is wanted of. The environment's mutex is held.
+func (n *network) reserve(hostname string, wanted []netip.Addr) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, a := range wanted {
+		p, err := n.explicit(a)
+		if err == nil && n.used[a] != "" {
+			err = fmt.Errorf("%s is the address of host %q: %w", a, n.used[a], unix.EADDRINUSE)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("network %q: %w", n.name, err)
+		}
+		out = append(out, p)
+	}
+	number := n.next
+	for _, prefix := range n.prefixes {
+		chosen := false
+		for _, p := range out {
+			chosen = chosen || p.Addr().Is4() == prefix.Addr().Is4()
+		}
+		if chosen {
+			continue
+		}
+		a, at, err := n.free(prefix, number)
+		if err != nil {
+			return nil, err
+		}
+		n.next = max(n.next, at+1)
+		out = append(out, netip.PrefixFrom(a, prefix.Bits()))
+	}
+	for _, p := range out {
+		n.used[p.Addr()] = hostname
+	}
+	return out, nil
+}
+
+// release gives addresses back; the last ones first are used again.
+func (n *network) release(addrs []netip.Prefix) {
+	for _, p := range addrs {
+		delete(n.used, p.Addr())
+	}
+	n.next = 2
+}
+
+func (n *network) explicit(a netip.Addr) (netip.Prefix, error) {
+	for _, prefix := range n.prefixes {
+		if !prefix.Contains(a) {
+			continue
+		}
+		if a == prefix.Addr() || a.Is4() && a == last(prefix) {
+			return netip.Prefix{}, fmt.Errorf("%s is the network's or its broadcast address: %w", a, unix.EADDRNOTAVAIL)
+		}
+		return netip.PrefixFrom(a, prefix.Bits()), nil
+	}
+	return netip.Prefix{}, fmt.Errorf("%s is in none of the prefixes %s: %w", a, n.prefixes, unix.EADDRNOTAVAIL)
+}
+
+// free is the first address from number on that nobody has, and its number.
+func (n *network) free(prefix netip.Prefix, number uint32) (netip.Addr, uint32, error) {
+	for ; ; number++ {
+		a := nth(prefix.Addr(), number)
+		if !prefix.Contains(a) || a.Is4() && a == last(prefix) {
+			return netip.Addr{}, 0, fmt.Errorf("network %q: every address of %s is in use: %w", n.name, prefix, unix.EADDRNOTAVAIL)
+		}
+		if n.used[a] == "" && a != n.gateway {
+			return a, number, nil
+		}
+	}
+}
+
+// nth is the address i places after base.
+func nth(base netip.Addr, i uint32) netip.Addr {
+	b := base.AsSlice()
+	for k := len(b) - 1; k >= 0 && i > 0; k-- {
+		sum := uint32(b[k]) + i&0xff
+		b[k] = byte(sum)
+		i = i>>8 + sum>>8
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// last is the highest address of a prefix.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}

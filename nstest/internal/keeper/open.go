@@ -1,0 +1,291 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/hermetic-go/nstest/nstest/internal/confine"
+	"github.com/hermetic-go/nstest/nstest/internal/idmap"
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
+	"golang.org/x/sys/unix"
+)
+
+// self is the reserved name of an environment's own host.
+const self = "self"
+
+// check refuses parameters that contradict each other or name what does not exist, before anything is made.
+func (e *environment) check(context.Context) error {
+	p := e.params
+	e.kinds = ns.All
+	for _, name := range p.ShareKinds {
+		k, err := ns.ParseKind(name)
+		switch {
+		case err != nil:
+			return err
+		case k == ns.User && !p.Privileged:
+			return fmt.Errorf("an environment without a user namespace of its own has the rights of the machine's root: ask for a privileged one: %w", unix.EINVAL)
+		}
+		e.kinds &^= k
+	}
+	if p.Privileged {
+		if !e.server.shifted {
+			return fmt.Errorf("a privileged environment needs real root: %w", unix.EPERM)
+		}
+		e.kinds &^= ns.User
+	}
+	if p.Hostname != "" {
+		if err := checkHostname(p.Hostname); err != nil {
+			return err
+		}
+	}
+	if _, err := confine.Drops(p.CapDrop, p.CapAdd); err != nil {
+		return err
+	}
+	if have := e.server.ids.Count(); !e.server.shifted && p.IDCount > have {
+		return fmt.Errorf("%d ids are asked for and this user has %d: install newuidmap and grant more in /etc/subuid and /etc/subgid, or run as root: %w", p.IDCount, have, unix.EINVAL)
+	}
+	if p.IDCount < 0 {
+		return fmt.Errorf("%d ids: %w", p.IDCount, unix.EINVAL)
+	}
+	if !e.kinds.Has(ns.Net) {
+		e.params.Loopback = true
+	}
+	if !e.params.Loopback {
+		return checkNetwork(p.Network, nil)
+	}
+	return nil
+}
+
+// checkHostname accepts what sethostname(2) and DNS do: labels of 1 to 63 letters, digits and hyphens.
+func checkHostname(name string) error {
+	if len(name) > 64 {
+		return fmt.Errorf("host name %q is longer than the 64 bytes that Linux allows: %w", name, unix.EINVAL)
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if err := checkLabel(label); err != nil {
+			return fmt.Errorf("host name %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func checkLabel(label string) error {
+	switch {
+	case label == "":
+		return fmt.Errorf("a name must not be empty: %w", unix.EINVAL)
+	case len(label) > 63:
+		return fmt.Errorf("%q has %d characters and DNS allows 63: %w", label, len(label), unix.EINVAL)
+	case label[0] == '-' || label[len(label)-1] == '-':
+		return fmt.Errorf("%q begins or ends with a hyphen: %w", label, unix.EINVAL)
+	}
+	for _, c := range label {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return fmt.Errorf("%q has the character %q: letters, digits, hyphens and underscores are possible: %w", label, c, unix.EINVAL)
+		}
+	}
+	return nil
+}
+
+func (e *environment) leaseIDs(context.Context) (err error) {
+	switch {
+	case e.params.Privileged:
+		e.ids = e.server.ids
+	case !e.server.shifted:
+		e.ids = e.server.ids.Identity()
+	default:
+		if e.lease, err = idmap.Take(max(e.params.IDCount, idmap.Size)); err != nil {
+			return err
+		}
+		e.ids = e.lease.Map()
+		if n := e.params.IDCount; n > 0 {
+			e.ids.UIDs[0].Count = n
+		}
+	}
+	return nil
+}
+
+// startInit starts the init in all its namespaces at once. It waits for its first program.
+func (e *environment) startInit(context.Context) error {
+	agent, proc, err := e.server.spawnInit(e.kinds)
+	e.agent, e.init = agent, proc
+	return err
+}
+
+func (s *server) spawnInit(kinds ns.Kinds) (agent *pid1.Agent, proc *ns.Process, err error) {
+	image, err := pid1.Image()
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, theirs, err := pid1.Socket()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	defer null.Close()
+	proc, err = ns.Start(ns.Spec{
+		Path: image.Path, Args: image.Args, Env: []string{},
+		Files: []*os.File{null, null, null, theirs}, Kinds: kinds,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	agent, err = pid1.NewAgent(ours)
+	if err != nil {
+		_, werr := proc.Wait()
+		err = errors.Join(err, proc.Kill(), werr, proc.PIDFD.Close())
+		return nil, nil, err
+	}
+	return agent, proc, nil
+}
+
+func (e *environment) writeMaps(context.Context) error {
+	if !e.kinds.Has(ns.User) {
+		return nil
+	}
+	if err := e.ids.Write(e.init.PID); err != nil {
+		return err
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", e.init.PID))
+	if err != nil {
+		return fmt.Errorf("open user namespace: %w", err)
+	}
+	e.userNS = f
+	return nil
+}
+
+func (e *environment) buildRoot(context.Context) error {
+	p := e.params
+	spec := rootfs.Spec{
+		Root: p.Root, MachineRoot: p.MachineRoot, Layered: p.Visible, ReadOnly: p.ReadOnly,
+		Devices: p.Devices, Hostname: e.hostname(),
+	}
+	if e.lease != nil {
+		spec.UserNS, spec.UID, spec.GID = e.userNS, e.lease.Base, e.lease.Base
+	}
+	for _, s := range p.Shared {
+		share := rootfs.Share{Path: s.Path, Target: s.Target, ReadOnly: s.ReadOnly}
+		if e.lease != nil {
+			uid, gid := idmap.Invoker(s.Path)
+			switch {
+			case uid == 0 && !s.AllowHostRoot:
+				share.ReadOnly = true // a setuid program written there would be the machine's root's
+				uid, gid = 0, 0
+			case uid == 0:
+				uid, gid = 0, 0
+			}
+			owner, err := e.server.owner(uid, gid, e.lease.Base)
+			if err != nil {
+				return fmt.Errorf("shared directory %s: %w", s.Path, err)
+			}
+			defer owner.Close()
+			share.Owner = owner
+		}
+		spec.Shares = append(spec.Shares, share)
+	}
+	if p.MachineRoot && (p.Root != "" || len(p.Shared) > 0 || len(p.Devices) > 0) {
+		return fmt.Errorf("root, shared directories and devices need a root of the environment's own: %w", unix.EINVAL)
+	}
+	var err error
+	e.root, err = e.server.machine.NewRoot(spec)
+	return err
+}
+
+// owner is a user namespace in which the machine's uid and gid are the ids base: an idmapped mount with it shows files
+// of that user as files of an environment's root, and makes files of its root that user's.
+func (s *server) owner(uid, gid, base int) (*os.File, error) {
+	agent, proc, err := s.spawnInit(ns.User)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		_ = agent.Close()
+		_ = proc.Kill()
+		_, _ = proc.Wait()
+		_ = proc.PIDFD.Close()
+	}()
+	m := idmap.Map{UIDs: []idmap.Range{{Inside: uid, Outside: base, Count: 1}}, GIDs: []idmap.Range{{Inside: gid, Outside: base, Count: 1}}}
+	if err := m.Write(proc.PID); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", proc.PID))
+	if err != nil {
+		return nil, fmt.Errorf("open user namespace: %w", err)
+	}
+	return f, nil
+}
+
+func (e *environment) hostname() string {
+	if e.params.Hostname != "" {
+		return e.params.Hostname
+	}
+	return self
+}
+
+// own are the namespaces that the environment's first host does not share with the machine.
+func (e *environment) own() rootfs.Own {
+	return rootfs.Own{PID: e.kinds.Has(ns.PID), Net: e.kinds.Has(ns.Net), IPC: e.kinds.Has(ns.IPC), UTS: e.kinds.Has(ns.UTS)}
+}
+
+// makeSelf turns the init into an environment: root of its user namespace, in its own tree, confined.
+func (e *environment) makeSelf(ctx context.Context) error {
+	var p pid1.Program
+	p.SetCredentials(0, 0, nil)
+	drops, err := confine.Drops(e.params.CapDrop, e.params.CapAdd)
+	if err != nil {
+		return err
+	}
+	confine.Capabilities(&p, drops)
+	confine.Keyring(&p)
+	if e.kinds.Has(ns.Mount) {
+		e.root.Enter(&p, e.own())
+	}
+	if t := e.params.Time; t != nil {
+		ns.ShiftClocks(&p, t.Monotonic, t.Boottime)
+	}
+	h := newHost(self, e.agent)
+	h.own = e.own()
+	h.sockets(&p, e.server.sysctls)
+	if !e.params.Privileged {
+		confine.Seccomp(&p, e.params.AllowIOUring)
+	}
+	e.mu.Lock()
+	e.hosts[self] = h
+	e.mu.Unlock()
+	return h.boot(ctx, &p, e.zone)
+}
+
+func (e *environment) attachSelf(ctx context.Context) error {
+	if e.params.Loopback {
+		return nil
+	}
+	e.mu.Lock()
+	h, c := e.hosts[self], &cable{network: e.networks[0]}
+	var err error
+	c.addrs, err = c.network.reserve(self, nil)
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	c.mac = derivedMAC(c.addrs)
+	if err := h.attach(ctx, e, []*cable{c}); err != nil {
+		return err
+	}
+	if e.params.Hostname != "" {
+		if err := e.zone.Set(e.params.Hostname, h.addrs()); err != nil {
+			return err
+		}
+	}
+	return e.zone.Set(self, h.addrs())
+}
+
+func isNetClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

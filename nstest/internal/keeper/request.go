@@ -1,0 +1,281 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// handle answers a request about the environment. Whoever holds the connection may be hostile: requests can name only
+// what is the environment's, and files that come with them are given to processes inside and nothing else.
+func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+	switch req.Method {
+	case wire.MethodHost:
+		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
+			h, err := e.addHost(ctx, p)
+			if err != nil {
+				return nil, nil, &wire.Error{Op: "add host", Host: p.Name, Message: err.Error(), Errno: errnoOf(err), Kind: kindOf(err)}
+			}
+			return h.result(), nil, nil
+		})
+	case wire.MethodRemoveHost:
+		return answer(req, func(p wire.JoinParams) (any, []*os.File, error) { return nil, nil, e.removeHost(p.Host) })
+	case wire.MethodNetwork:
+		return answer(req, func(p wire.NetworkParams) (any, []*os.File, error) {
+			n, err := e.addNetwork(ctx, p)
+			if err != nil {
+				return nil, nil, err
+			}
+			return n.result(), nil, nil
+		})
+	case wire.MethodSpawn:
+		return answer(req, func(p wire.SpawnParams) (any, []*os.File, error) { return noted(e.spawn(p, req.Files)) })
+	case wire.MethodWait:
+		return answer(req, func(p wire.ProcParams) (any, []*os.File, error) {
+			r, err := e.wait(ctx, p.Proc)
+			return r, nil, err
+		})
+	case wire.MethodSignal:
+		return answer(req, func(p wire.SignalParams) (any, []*os.File, error) { return nil, nil, e.signal(p) })
+	case wire.MethodSocket:
+		return answer(req, func(p wire.SocketParams) (any, []*os.File, error) {
+			f, err := e.socket(p)
+			return nil, f, err
+		})
+	case wire.MethodJoin:
+		return answer(req, func(p wire.JoinParams) (any, []*os.File, error) {
+			f, err := e.join(p.Host)
+			return nil, f, err
+		})
+	case wire.MethodLink:
+		return answer(req, func(p wire.LinkParams) (any, []*os.File, error) { return nil, nil, e.link(ctx, p) })
+	case wire.MethodPartition:
+		return answer(req, func(p wire.PartitionParams) (any, []*os.File, error) {
+			n, err := e.partition(p.Groups)
+			return wire.PartitionResult{Fault: n}, nil, err
+		})
+	case wire.MethodHeal:
+		return answer(req, func(p wire.HealParams) (any, []*os.File, error) { return nil, nil, e.heal(p.Fault) })
+	case wire.MethodClose:
+		return wire.Reply{}, e.close()
+	}
+	return wire.Reply{}, fmt.Errorf("unknown request %q: %w", req.Method, unix.ENOSYS)
+}
+
+// answer decodes the parameters of a request and carries it out.
+func answer[P any](req *wire.Request, f func(P) (any, []*os.File, error)) (wire.Reply, error) {
+	var params P
+	if err := req.Decode(&params); err != nil {
+		return wire.Reply{}, err
+	}
+	result, files, err := f(params)
+	return wire.Reply{Result: result, Files: files}, err
+}
+
+func noted(r wire.SpawnResult, files []*os.File, err error) (any, []*os.File, error) {
+	return r, files, err
+}
+
+// maxSockaddr is the size of struct sockaddr_storage.
+const maxSockaddr = 128
+
+// socket makes a socket inside a host.
+func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
+	h, err := e.host(s.Host)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Family != unix.AF_INET && s.Family != unix.AF_INET6 && s.Family != unix.AF_UNIX:
+		return nil, fmt.Errorf("make socket: %w", unix.EAFNOSUPPORT)
+	case s.Type != unix.SOCK_STREAM && s.Type != unix.SOCK_DGRAM && s.Type != unix.SOCK_SEQPACKET:
+		return nil, fmt.Errorf("make socket: %w", unix.ESOCKTNOSUPPORT)
+	case len(s.Bind) > maxSockaddr || len(s.Connect) > maxSockaddr || len(s.Connect) > 0 && s.Family != unix.AF_UNIX:
+		return nil, fmt.Errorf("make socket: %w", unix.EINVAL)
+	}
+	var p pid1.Program
+	fd := p.Socket(s.Family, s.Type|unix.SOCK_NONBLOCK, s.Protocol)
+	option := func(name string, level, opt int, value int32) {
+		v := p.Bytes([]byte{byte(value), 0, 0, 0})
+		p.Call("set "+name, unix.SYS_SETSOCKOPT, fd.Arg(), pid1.Int(level), pid1.Int(opt), v, pid1.Int(4))
+	}
+	if s.Type == unix.SOCK_STREAM && s.Family != unix.AF_UNIX && s.Bind != nil {
+		option("SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if s.Family == unix.AF_INET6 {
+		only := int32(0)
+		if s.V6Only {
+			only = 1
+		}
+		option("IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+	}
+	if s.Bind != nil {
+		p.BindSocket(fd, s.Bind)
+	}
+	if s.Listen > 0 {
+		p.Call("listen", unix.SYS_LISTEN, fd.Arg(), pid1.Int(s.Listen))
+	}
+	if s.Connect != nil {
+		p.Call("connect", unix.SYS_CONNECT, fd.Arg(), p.Bytes(s.Connect), pid1.Int(len(s.Connect)))
+	}
+	p.Return(fd)
+	files, err := h.agent.Run(&p)
+	var ce *pid1.CallError
+	if errors.As(err, &ce) {
+		return nil, &wire.Error{Step: ce.Name, Errno: uint32(ce.Errno)}
+	}
+	return files, err
+}
+
+// join opens the host's init for somebody who may enter its namespaces.
+func (e *environment) join(name string) ([]*os.File, error) {
+	h, err := e.host(name)
+	if err != nil {
+		return nil, err
+	}
+	pidfd := e.init.PIDFD
+	if h.child != nil {
+		pidfd = h.child.PIDFD
+	}
+	fd, err := unix.FcntlInt(pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("join host %q: %w", name, err)
+	}
+	return []*os.File{os.NewFile(uintptr(fd), "pidfd")}, nil
+}
+
+// cable finds the cable of a host to a network; "" is its only one.
+func (h *host) cable(networkName string) (*cable, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var found *cable
+	for _, c := range h.cables {
+		if networkName == "" && found != nil {
+			return nil, fmt.Errorf("host %q is on several networks: say which: %w", h.name, unix.EINVAL)
+		}
+		if c.network.name == networkName || networkName == "" {
+			found = c
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("host %q has no link to network %q: %w", h.name, networkName, unix.ENODEV)
+	}
+	return found, nil
+}
+
+// link pulls or plugs a cable. A plugged one passes frames again when link returns.
+func (e *environment) link(ctx context.Context, p wire.LinkParams) error {
+	h, err := e.host(p.Host)
+	if err != nil {
+		return err
+	}
+	c, err := h.cable(p.Network)
+	if err != nil {
+		return err
+	}
+	if err := c.network.lan.SetPort(c.port, p.Up); err != nil {
+		return err
+	}
+	if !p.Up {
+		return nil
+	}
+	return c.network.lan.WaitUp(ctx, c.port)
+}
+
+// partition cuts groups of hosts from each other, on every network. Hosts in no group keep all neighbours.
+func (e *environment) partition(groups [][]string) (int, error) {
+	if len(groups) < 2 {
+		return 0, fmt.Errorf("partition: %d group leaves nothing to cut: name at least two: %w", len(groups), unix.EINVAL)
+	}
+	seen := map[string]bool{}
+	for _, g := range groups {
+		if len(g) == 0 {
+			return 0, fmt.Errorf("partition: a group is empty: %w", unix.EINVAL)
+		}
+		for _, name := range g {
+			if _, err := e.host(name); err != nil {
+				return 0, err
+			}
+			if seen[name] {
+				return 0, fmt.Errorf("partition: host %q is in two groups: %w", name, unix.EINVAL)
+			}
+			seen[name] = true
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.number++
+	n := e.number
+	e.faults[n] = groups
+	if err := e.enforce(); err != nil {
+		delete(e.faults, n)
+		return 0, err
+	}
+	return n, nil
+}
+
+// heal undoes a cut; one that is undone already is fine.
+func (e *environment) heal(n int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.faults[n]; !ok || e.closed {
+		return nil
+	}
+	delete(e.faults, n)
+	return e.enforce()
+}
+
+// enforce makes the switches drop what the faults in force forbid. The mutex is held.
+func (e *environment) enforce() error {
+	for _, n := range e.networks {
+		blocked := map[lan.Pair]bool{}
+		for _, groups := range e.faults {
+			for i, g := range groups {
+				for _, other := range groups[i+1:] {
+					e.cross(n, g, other, blocked)
+				}
+			}
+		}
+		var pairs []lan.Pair
+		for p := range blocked {
+			pairs = append(pairs, p)
+		}
+		if err := n.lan.Block(pairs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cross adds to blocked every pair of ports of n with one host in a and one in b.
+func (e *environment) cross(n *network, a, b []string, blocked map[lan.Pair]bool) {
+	for _, x := range e.ports(n, a) {
+		for _, y := range e.ports(n, b) {
+			blocked[lan.Pair{A: min(x, y), B: max(x, y)}] = true
+		}
+	}
+}
+
+func (e *environment) ports(n *network, hosts []string) []lan.PortID {
+	var out []lan.PortID
+	for _, name := range hosts {
+		h := e.hosts[key(name)]
+		if h == nil {
+			continue
+		}
+		h.mu.Lock()
+		for _, c := range h.cables {
+			if c.network == n {
+				out = append(out, c.port)
+			}
+		}
+		h.mu.Unlock()
+	}
+	return out
+}

@@ -1,0 +1,159 @@
+// Package keeper makes environments.
+//
+// A program that opens environments has one keeper: a child, the same binary again, in a PID and mount namespace of
+// its own (and, started by an ordinary user, a user namespace), as PID 1 there. Every process of every environment
+// descends from it, so that the kernel ends them all when it ends; and it ends when the program does, however that
+// does. It alone touches switches. What it is asked for comes over connections that environments may hold too, so it
+// believes nothing that it is told about kernel objects: they come as file descriptors.
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/hermetic-go/nstest/nstest/internal/idmap"
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/probe"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	argv0     = "nstest-keeper"
+	controlFD = 3
+	ready     = 'k' // the byte that tells a keeper that its id maps are written
+)
+
+// A Keeper is a running keeper, seen from the program that started it.
+type Keeper struct {
+	*wire.Client
+	proc   *ns.Process
+	stderr tail
+	OneID  error // why environments have only one id, or nil
+}
+
+// Start starts a keeper. ctx bounds the start only.
+func Start(ctx context.Context) (k *Keeper, err error) {
+	privileged, err := idmap.Privileged()
+	if err != nil {
+		return nil, err
+	}
+	kinds := ns.PID | ns.Mount
+	if !privileged {
+		kinds |= ns.User
+	}
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	defer null.Close()
+	k = &Keeper{}
+	// A pipe, not our own standard error: somebody who waits for the end of that must not wait for the keeper.
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	go k.stderr.read(pr)
+	defer pw.Close()
+
+	k.proc, err = ns.Start(ns.Spec{
+		Path: "/proc/self/exe", Args: []string{argv0}, Env: environ(),
+		Files: []*os.File{null, null, pw, theirs}, Kinds: kinds, DieWithUs: true, Session: true,
+	})
+	if err != nil {
+		return nil, errors.Join(explained(err, "clone "+kinds.String()), ours.Close())
+	}
+	go k.proc.Wait()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, k.proc.Kill(), ours.Close())
+		}
+	}()
+	if !privileged {
+		if _, k.OneID, err = idmap.WriteUnprivileged(k.proc.PID); err != nil {
+			return nil, explained(err, "write uid_map")
+		}
+	}
+	if _, err = ours.Write([]byte{ready}); err != nil {
+		return nil, fmt.Errorf("start keeper: %w", err)
+	}
+	k.Client, err = wire.NewClient(ours)
+	return k, err
+}
+
+func explained(err error, op string) error {
+	cause, remedy := probe.Explain(err, op)
+	e := &wire.Error{Op: "start keeper", Step: op, Message: cause, Remedy: remedy}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		e.Errno = uint32(errno)
+	}
+	if e.Message == "" {
+		e.Message = err.Error()
+	}
+	return e
+}
+
+// environ is what a keeper needs of our environment. The race detector would sleep a second when it exits.
+func environ() []string {
+	env := []string{"GORACE=atexit_sleep_ms=0"}
+	for _, v := range os.Environ() {
+		for _, name := range []string{"PATH=", "SUDO_UID=", "SUDO_GID=", "GOTRACEBACK=", "GODEBUG=", "NSTEST_"} {
+			if strings.HasPrefix(v, name) {
+				env = append(env, v)
+			}
+		}
+	}
+	return env
+}
+
+// Stop ends the keeper, and every environment with it.
+func (k *Keeper) Stop() error {
+	return errors.Join(k.Close(), k.proc.Kill())
+}
+
+// Complaint is the last that the keeper wrote to its standard error.
+func (k *Keeper) Complaint() string { return k.stderr.String() }
+
+// PID is the keeper's process id.
+func (k *Keeper) PID() int { return k.proc.PID }
+
+// tail keeps the end of what it reads.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tail) read(r io.ReadCloser) {
+	defer r.Close()
+	chunk := make([]byte, 4096)
+	for {
+		n, err := r.Read(chunk)
+		t.mu.Lock()
+		t.buf = append(t.buf, chunk[:n]...)
+		if over := len(t.buf) - 64<<10; over > 0 {
+			t.buf = append([]byte(nil), t.buf[over:]...)
+		}
+		t.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.buf))
+}

@@ -1,0 +1,158 @@
+package lan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+)
+
+const (
+	bridgeIndex = 2 // lo is 1
+	firstPort   = 3 // index of the first port of every lease
+	lastPort    = 1 << 24
+)
+
+// bridge is a switch without its lease: a network namespace with br0, alive for as long as its files.
+type bridge struct {
+	net   *os.File
+	route *rtnl.Conn
+	// silent tells that IPv6 is off in the namespace, or absent, so that a port never speaks. Elsewhere each port has to be
+	// kept from it.
+	silent    bool
+	ipv6      bool
+	filter    *nftables.Conn // made for the first fault
+	blocking  bool           // the table exists
+	base      rtnl.Stats     // of br0 when the lease began: the kernel cannot set them back
+	fresh     bool           // not counted by the pool yet
+	idleSince time.Time
+}
+
+// newBridge makes a namespace with a bridge that is up. The sysctls are looked for below sysctls, /proc/sys but for tests.
+func newBridge(sysctls string) (*bridge, error) {
+	b := &bridge{fresh: true, ipv6: true}
+	var err error
+	b.net, err = ns.InNewNet(func() (err error) {
+		if err := b.silence(sysctls); err != nil {
+			return err
+		}
+		b.route, err = rtnl.Open()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make switch: %w", err)
+	}
+	var msgs rtnl.Batch
+	msgs.NSID(b.net, 0) // a look at a port's peer would make a number, some number, for the switch itself
+	msgs.Bridge(rtnl.BridgeSpec{Name: "br0", Index: bridgeIndex, MAC: deviceMAC(bridgeIndex)})
+	if b.ipv6 {
+		msgs.AddrGenNone(bridgeIndex)
+	}
+	msgs.LinkUp(bridgeIndex)
+	err = b.route.Send(&msgs)
+	if err == nil {
+		err = b.takeBase() // which also settles the operational state, some time before the kernel would
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make switch: %w", err), b.close())
+	}
+	return b, nil
+}
+
+// silence sets what a new network namespace inherits from the machine, or has by default, and what would make the switch
+// speak, route or filter. It runs in the namespace.
+func (b *bridge) silence(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "net/ipv6")); err != nil {
+		// No IPv6, or no /proc of this kind. AddrGenNone is refused where IPv6 is off altogether.
+		b.ipv6 = haveIPv6()
+		b.silent = !b.ipv6
+	} else if err := writeSysctl(dir, "net/ipv6/conf/all/disable_ipv6", "1"); err == nil { // of later devices as well
+		b.silent = true
+	} else if !unwritable(err) {
+		return err
+	}
+	// Ports and bridge have no IPv4 address, so that an unset one is harmless: for a file system that is read-only.
+	for _, name := range []string{
+		"net/ipv4/ip_forward",
+		"net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables", "net/bridge/bridge-nf-call-arptables",
+	} {
+		if err := writeSysctl(dir, name, "0"); err != nil && !unwritable(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeSysctl(dir, name, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("set sysctl: %w", err)
+	}
+	_, err = f.WriteString(value)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("set sysctl: %w", err)
+	}
+	return nil
+}
+
+// unwritable tells of a sysctl that does not exist, or that a container has made read-only.
+func unwritable(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS)
+}
+
+func haveIPv6() bool {
+	s, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	_ = unix.Close(s)
+	return true
+}
+
+// deviceMAC is the address of a switch's own device: locally administered, and the same on every switch, so that one is
+// like the other. Hosts must not use addresses that begin with 02:6e:73.
+func deviceMAC(index int) net.HardwareAddr {
+	return net.HardwareAddr{0x02, 'n', 's', byte(index >> 16), byte(index >> 8), byte(index)}
+}
+
+// drain waits until br0 has no port left, and then takes the base of its counters.
+func (b *bridge) drain(ctx context.Context) error {
+	err := b.route.WatchLinks(ctx, func(indices []int) bool { return indices[len(indices)-1] <= bridgeIndex })
+	if err != nil {
+		return fmt.Errorf("drain switch: %w", err)
+	}
+	// The last port may still be in the course of leaving the bridge, under the lock that this message takes.
+	var msgs rtnl.Batch
+	msgs.LinkUp(bridgeIndex)
+	if err := b.route.Send(&msgs); err != nil {
+		return fmt.Errorf("drain switch: %w", err)
+	}
+	return b.takeBase()
+}
+
+func (b *bridge) takeBase() error {
+	l, err := b.route.Link(bridgeIndex)
+	if err != nil {
+		return fmt.Errorf("read counters of switch: %w", err)
+	}
+	b.base = l.Stats
+	return nil
+}
+
+func (b *bridge) close() error {
+	var err error
+	if b.filter != nil {
+		err = b.filter.CloseLasting()
+	}
+	return errors.Join(err, b.route.Close(), b.net.Close())
+}

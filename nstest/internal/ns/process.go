@@ -1,0 +1,138 @@
+package ns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Spec says how to start the first process of new namespaces.
+type Spec struct {
+	Path      string
+	Args      []string
+	Env       []string
+	Files     []*os.File // file descriptors 0, 1, 2, ...; nil leaves one closed
+	Kinds     Kinds
+	DieWithUs bool // SIGKILL when this process ends, however it ends (PR_SET_PDEATHSIG)
+	Session   bool // a session of its own: no controlling terminal, no signals of the caller's terminal
+}
+
+// A Process is a started Spec.
+type Process struct {
+	PID   int
+	PIDFD *os.File // the owner of the process closes it
+}
+
+// Start starts s. A process in a new user namespace has no mapped id yet, but every capability there, also after
+// execve (they are ambient): its first work is to wait until its maps are written.
+func Start(s Spec) (*Process, error) {
+	fds := make([]uintptr, len(s.Files))
+	for i, f := range s.Files {
+		fds[i] = ^uintptr(0)
+		if f == nil {
+			continue
+		}
+		c, err := f.SyscallConn()
+		if err != nil {
+			return nil, fmt.Errorf("pass %s: %w", f.Name(), err)
+		}
+		if err := c.Control(func(fd uintptr) { fds[i] = fd }); err != nil {
+			return nil, fmt.Errorf("pass %s: %w", f.Name(), err)
+		}
+	}
+	pidfd := -1
+	attr := &syscall.SysProcAttr{Cloneflags: uintptr(s.Kinds), PidFD: &pidfd, Setsid: s.Session}
+	if s.Kinds.Has(User) {
+		// Go copies the whole address space for a new user namespace, so that it can write the maps meanwhile. Ours
+		// are written by another thread: the child may borrow the memory until it execs, as any other child does.
+		attr.Cloneflags |= unix.CLONE_VM | unix.CLONE_VFORK
+		attr.AmbientCaps = ambient()
+	}
+	if s.DieWithUs {
+		attr.Pdeathsig = syscall.SIGKILL
+	}
+	var pid int
+	var err error
+	onImmortalThread(func() {
+		pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: fds, Sys: attr})
+	})
+	runtime.KeepAlive(s.Files)
+	if err != nil {
+		return nil, fmt.Errorf("start %s in new %s namespaces: %w", s.Args[0], s.Kinds, err)
+	}
+	if pidfd < 0 { // before Linux 5.4
+		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+			err = fmt.Errorf("open pidfd (Linux 5.3 or later is needed): %w", err)
+			return nil, errors.Join(err, unix.Kill(pid, unix.SIGKILL), reapChild(pid))
+		}
+	}
+	return &Process{PID: pid, PIDFD: os.NewFile(uintptr(pidfd), "pidfd "+strconv.Itoa(pid))}, nil
+}
+
+// Kill sends SIGKILL; a process that has ended already is fine.
+func (p *Process) Kill() error {
+	err := unix.PidfdSendSignal(int(p.PIDFD.Fd()), unix.SIGKILL, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+// Wait reaps the process. It must be called once.
+func (p *Process) Wait() (unix.WaitStatus, error) {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(p.PID, &status, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		return status, err
+	}
+}
+
+func reapChild(pid int) error {
+	p := Process{PID: pid}
+	_, err := p.Wait()
+	return err
+}
+
+// onImmortalThread runs f on one thread that lives as long as the process: PR_SET_PDEATHSIG fires when the forking
+// thread ends, not when its process does.
+func onImmortalThread(f func()) {
+	done := make(chan struct{})
+	immortal() <- func() { defer close(done); f() }
+	<-done
+}
+
+var immortal = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+// ambient lists every capability that the kernel knows.
+var ambient = sync.OnceValue(func() []uintptr {
+	last := 40 // CAP_CHECKPOINT_RESTORE, Linux 5.9
+	if b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap"); err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			last = n
+		}
+	}
+	caps := make([]uintptr, 0, last+1)
+	for c := range last + 1 {
+		caps = append(caps, uintptr(c))
+	}
+	return caps
+})

@@ -1,0 +1,86 @@
+package probe
+
+import (
+	"fmt"
+	"strings"
+)
+
+var (
+	bridge = &probe{
+		name: "bridge", title: "bridge", required: true, cost: "no networks: hosts cannot be connected",
+		look: func(m *machine, t Trials) (string, error) {
+			return tried(t, "a switch for every network"), m.judge("bridges", "add bridge", t.Bridge())
+		},
+	}
+	veth = &probe{
+		name: "veth", title: "veth", required: true, cost: "no cables: hosts cannot be connected",
+		look: func(m *machine, t Trials) (string, error) {
+			return tried(t, "a cable for every host"), m.judge("veth", "add veth", t.Veth())
+		},
+	}
+	netem = &probe{
+		name: "netem", title: "netem", cost: "impairments run in the userspace wire: the same results for more CPU time",
+		look: func(m *machine, t Trials) (string, error) {
+			detail := tried(t, "delay, loss and reordering in the kernel")
+			if threads, ok := t.(threadTrials); ok {
+				detail = tried(threads.derivedTrials, detail)
+			}
+			return detail, m.judge("netem", "add netem", t.Netem())
+		},
+	}
+	nfTables = &probe{
+		name: "nftables", title: "nftables", cost: "no packet filters and no NAT in environments",
+		look: func(m *machine, t Trials) (string, error) {
+			err := t.NFTables()
+			op := "nftables"
+			if err != nil && strings.Contains(err.Error(), "family bridge") {
+				op = "nftables bridge family"
+			}
+			return tried(t, "families inet and bridge"), m.judge("nftables", op, err)
+		},
+	}
+	tun = &probe{
+		name: "tun", title: "/dev/net/tun", cost: "no TAP or TUN devices: the userspace wire uses packet sockets, which are slower",
+		look: func(m *machine, t Trials) (string, error) {
+			return "can be opened", m.judge("/dev/net/tun", "open /dev/net/tun", t.Tun())
+		},
+	}
+	vsock = &probe{
+		name: "vsock", title: "AF_VSOCK", look: lookVsock,
+	}
+	networkProbes = []*probe{bridge, veth, netem, nfTables, tun, vsock}
+)
+
+// HaveBridge tells whether a bridge can be made.
+func HaveBridge() error { return bridge.have() }
+
+// HaveVeth tells whether a pair of virtual Ethernet devices can be made.
+func HaveVeth() error { return veth.have() }
+
+// HaveNetem tells whether the kernel has the netem queueing discipline.
+func HaveNetem() error { return netem.have() }
+
+// HaveNFTables tells whether base chains of the inet and the bridge family can be made.
+func HaveNFTables() error { return nfTables.have() }
+
+// HaveTun tells whether /dev/net/tun can be opened.
+func HaveTun() error { return tun.have() }
+
+// HaveVsock tells whether the kernel speaks AF_VSOCK at the moment.
+func HaveVsock() error {
+	if !live().vsock() {
+		return &Absent{Feature: "AF_VSOCK", Cause: fmt.Errorf("/proc/net/protocols does not list it"), Remedy: "sudo modprobe vsock"}
+	}
+	return nil
+}
+
+// vsock reads instead of opening a socket: that would load the module.
+func (m *machine) vsock() bool { return strings.Contains(m.text("/proc/net/protocols"), "AF_VSOCK") }
+
+// lookVsock never finds fault: the less there is of it, the less has to be closed.
+func lookVsock(m *machine, _ Trials) (string, error) {
+	if m.vsock() {
+		return "present, belongs to no namespace: environments are denied it by a seccomp filter", nil
+	}
+	return "not loaded", nil
+}

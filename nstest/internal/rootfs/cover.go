@@ -1,0 +1,144 @@
+package rootfs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Nameserver is the address, inside every host, of the environment's DNS server.
+const Nameserver = "127.0.0.53"
+
+// What an environment finds instead of the machine's own files.
+const (
+	resolvConf = "nameserver " + Nameserver + "\noptions timeout:1 attempts:2\n"
+	hostsFile  = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+)
+
+// Hosts is the /etc/hosts of a host: localhost and itself. Other names are the DNS server's work, because resolvers
+// keep the file's contents for seconds.
+func Hosts(hostname string) string {
+	return hostsFile + "127.0.1.1\t" + hostname + "\n"
+}
+
+// secrets are files that no environment sees, as patterns.
+var secrets = []string{"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d",
+	"/etc/ssh/ssh_host_*_key", "/etc/security/opasswd"}
+
+// cover makes the layer that lies between the machine's tree and an environment's own layer. It hides the secrets and
+// the homes, and replaces the files in /etc that are an environment's own.
+func (m *Machine) cover() error {
+	etc := filepath.Join(coverDir, "etc")
+	if err := os.MkdirAll(etc, 0o755); err != nil {
+		return fmt.Errorf("make cover: %w", err)
+	}
+	for name, content := range map[string]string{"hostname": "self\n", "hosts": hostsFile, "resolv.conf": resolvConf} {
+		if err := os.WriteFile(filepath.Join(etc, name), []byte(content), 0o644); err != nil {
+			return fmt.Errorf("make cover: %w", err)
+		}
+	}
+	if m.nested {
+		return nil // the machine's permissions hold: environments have no rights over what others own
+	}
+	for _, pattern := range secrets {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("match %s: %w", pattern, err)
+		}
+		for _, path := range found {
+			if err := whiteout(filepath.Join(coverDir, path)); err != nil {
+				return fmt.Errorf("cover %s: %w", path, err)
+			}
+		}
+	}
+	for _, home := range homes() {
+		if err := m.coverDir(home); err != nil {
+			return fmt.Errorf("cover %s: %w", home, err)
+		}
+	}
+	return nil
+}
+
+// whiteout hides path of the layers below.
+func whiteout(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return unix.Mknod(path, unix.S_IFCHR, 0)
+}
+
+// coverDir makes an empty directory that hides the one below, and keeps its mode.
+func (m *Machine) coverDir(path string) error {
+	fi, err := os.Stat(path)
+	if err != nil || !fi.IsDir() {
+		return nil //nolint:nilerr // a home that passwd names and nobody made
+	}
+	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) { // keep the modes of what leads there
+		if fi, err := os.Stat(dir); err == nil {
+			if err := os.MkdirAll(filepath.Join(coverDir, dir), fi.Mode().Perm()); err != nil {
+				return err
+			}
+		}
+	}
+	at := filepath.Join(coverDir, path)
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return err
+	}
+	st := fi.Sys().(*syscall.Stat_t)
+	return errors.Join(os.Chmod(at, fi.Mode().Perm()), os.Lchown(at, int(st.Uid), int(st.Gid)),
+		unix.Setxattr(at, "trusted.overlay.opaque", []byte("y"), 0))
+}
+
+// homes are the home directories of people: root, all in /home, and what passwd(5) names for ids from 1000 on.
+func homes() []string {
+	list := []string{"/root"}
+	if entries, err := os.ReadDir("/home"); err == nil {
+		for _, e := range entries {
+			list = append(list, filepath.Join("/home", e.Name()))
+		}
+	}
+	f, err := os.Open("/etc/passwd")
+	if err != nil {
+		return list
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	for s.Scan() {
+		p := strings.Split(s.Text(), ":")
+		if len(p) < 7 {
+			continue
+		}
+		uid, err := strconv.Atoi(p[2])
+		if err != nil || uid < 1000 || uid >= 65534 {
+			continue
+		}
+		home := filepath.Clean(p[5])
+		if strings.Count(home, "/") >= 2 && filepath.IsAbs(home) && !isPrivate(home) && !within(home, "/usr") {
+			list = append(list, home)
+		}
+	}
+	return list
+}
+
+// covered reports whether path lies in a directory that the machine's tree does not show inside.
+func (m *Machine) covered(path string) bool {
+	if isPrivate(path) {
+		return true
+	}
+	if m.nested {
+		return false
+	}
+	for _, home := range homes() {
+		if within(path, home) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,235 @@
+package rootfs
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	plain = unix.MS_NOSUID | unix.MS_NODEV
+)
+
+// Own says which namespaces an init has of its own, and so which file systems it mounts afresh.
+type Own struct{ PID, Net, IPC, UTS bool }
+
+// Enter appends to p what the first init of an environment does to take on the root: put the mounts together, make
+// the private directories, pivot_root(2), and let go of everything else. Mounts made here belong to the environment's
+// user namespace.
+func (r *Root) Enter(p *pid1.Program, own Own) {
+	if r.spec.MachineRoot {
+		r.refresh(p, "/", own)
+		return
+	}
+	p.Attach(r.mounts[0].file, newRoot)
+	p.Chdir(newRoot)
+	for _, mt := range r.mounts[1:] {
+		if !isPrivate(mt.target) {
+			attach(p, mt)
+		}
+	}
+	r.proc(p, "/proc", "proc", own)
+	for _, dir := range []string{"tmp", "run", "dev"} {
+		p.Mkdir(dir, 0o755)
+	}
+	p.Mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777")
+	p.Mount("tmpfs", "run", "tmpfs", plain, "mode=755")
+	r.dev(p)
+	for _, mt := range r.mounts[1:] {
+		if isPrivate(mt.target) {
+			attach(p, mt)
+		}
+	}
+	if r.spec.Root != "" {
+		p.Mkdir("etc", 0o755)
+		for _, name := range []string{"hostname", "hosts", "resolv.conf"} {
+			p.Try("unlink etc/"+name, unix.SYS_UNLINKAT, pid1.Int(unix.AT_FDCWD), p.String("etc/"+name), pid1.Int(0))
+		}
+		p.WriteFile("etc/resolv.conf", resolvConf, unix.O_CREAT, 0o644)
+		p.Touch("etc/hostname", 0o644)
+		p.Touch("etc/hosts", 0o644)
+	}
+	p.PivotRoot(".", ".")
+	p.Detach(".")
+	p.Chdir("/")
+	identity(p, r.spec.Hostname, own, r.spec.MachineRoot)
+}
+
+// attach puts a mount at its target, relative to the working directory, and makes what leads there.
+func attach(p *pid1.Program, mt mounted) {
+	rel := strings.TrimPrefix(mt.target, "/")
+	if isPrivate(mt.target) || mt.target != "" && strings.Count(rel, "/") > 0 {
+		makeWay(p, rel, mt.isFile)
+	}
+	p.Attach(mt.file, rel)
+}
+
+// makeWay makes the directories that lead to path, and path itself.
+func makeWay(p *pid1.Program, path string, isFile bool) {
+	for i, c := range path {
+		if c == '/' && i > 0 {
+			p.Mkdir(path[:i], 0o755)
+		}
+	}
+	if isFile {
+		p.Try("make "+path, unix.SYS_MKNODAT, pid1.Int(unix.AT_FDCWD), p.String(path), pid1.Int(unix.S_IFREG|0o755), pid1.Int(0))
+		return
+	}
+	p.Mkdir(path, 0o755)
+}
+
+// proc mounts /proc and /sys. In a namespace that is shared with the machine the kernel refuses a fresh one: the
+// environment sees the machine's, /sys read-only.
+func (r *Root) proc(p *pid1.Program, source, target string, own Own) {
+	sys := filepath.Join(filepath.Dir(target), "sys")
+	p.Mkdir(target, 0o555)
+	p.Mkdir(sys, 0o555)
+	if own.PID {
+		p.Mount("proc", target, "proc", quiet, "")
+	} else if source != target {
+		p.Bind(source, target, true)
+	}
+	if own.Net {
+		p.Mount("sysfs", sys, "sysfs", quiet, "")
+	} else {
+		if source != target {
+			p.Bind("/sys", sys, true)
+		}
+		p.Remount(sys, quiet|unix.MS_RDONLY)
+	}
+}
+
+// nodes are the devices that every environment has; their permissions on the machine let everybody use them.
+var nodes = []string{"null", "zero", "full", "random", "urandom", "tty"}
+
+func (r *Root) dev(p *pid1.Program) {
+	p.Mount("tmpfs", "dev", "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755")
+	for _, n := range nodes {
+		p.Try("make dev/"+n, unix.SYS_MKNODAT, pid1.Int(unix.AT_FDCWD), p.String("dev/"+n), pid1.Int(unix.S_IFREG|0o666), pid1.Int(0))
+		p.Bind("/dev/"+n, "dev/"+n, false)
+	}
+	for _, d := range r.devices {
+		attach(p, d)
+	}
+	p.Mkdir("dev/pts", 0o755)
+	p.Mount("devpts", "dev/pts", "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+	p.Symlink("pts/ptmx", "dev/ptmx")
+	for i, name := range []string{"stdin", "stdout", "stderr"} {
+		p.Symlink("/proc/self/fd/"+strconv.Itoa(i), "dev/"+name)
+	}
+	p.Symlink("/proc/self/fd", "dev/fd")
+	p.Mkdir("dev/shm", 0o1777)
+	p.Mkdir("dev/mqueue", 0o1777)
+	ipc(p, "dev/")
+}
+
+// ipc mounts what POSIX message queues and shared memory live in.
+func ipc(p *pid1.Program, dev string) {
+	p.Mount("tmpfs", dev+"shm", "tmpfs", plain, "mode=1777")
+	p.Mount("mqueue", dev+"mqueue", "mqueue", quiet, "")
+}
+
+// Host appends to p what the init of a further host does: it has a copy of the environment's mount namespace and makes
+// afresh what is a host's own.
+func (r *Root) Host(p *pid1.Program, hostname string, own Own) {
+	spec := r.spec
+	spec.Hostname = hostname
+	host := Root{built: r.built, spec: spec}
+	host.refresh(p, "/", own)
+}
+
+// refresh makes the private directories in place, in a mount namespace whose root is the right one already. What has
+// to stay visible in them is taken up first and put back after.
+func (r *Root) refresh(p *pid1.Program, root string, own Own) {
+	type kept struct {
+		tree pid1.Result
+		mt   mounted
+	}
+	var keep []kept
+	for _, mt := range r.inPrivate() {
+		t := p.Call("open tree "+mt.target, unix.SYS_OPEN_TREE, pid1.Int(unix.AT_FDCWD), p.String(mt.target),
+			pid1.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE))
+		keep = append(keep, kept{t, mt})
+	}
+	r.proc(p, root+"proc", root+"proc", own)
+	p.Mount("tmpfs", "/tmp", "tmpfs", plain, "mode=1777")
+	p.Mount("tmpfs", "/run", "tmpfs", plain, "mode=755")
+	if own.IPC {
+		ipc(p, "/dev/")
+	}
+	for _, k := range keep {
+		makeWay(p, k.mt.target, k.mt.isFile)
+		p.Call("attach "+k.mt.target, unix.SYS_MOVE_MOUNT, k.tree.Arg(), p.String(""), pid1.Int(unix.AT_FDCWD),
+			p.String(k.mt.target), pid1.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+		p.Close(k.tree)
+	}
+	if r.spec.MachineRoot {
+		resolver(p)
+	}
+	identity(p, r.spec.Hostname, own, r.spec.MachineRoot)
+}
+
+// inPrivate lists what is visible in /tmp and /run.
+func (r *Root) inPrivate() []mounted {
+	var list []mounted
+	if r.spec.MachineRoot {
+		for _, path := range append(append([]string{}, r.spec.Layered...), r.spec.ReadOnly...) {
+			if fi, err := os.Stat(path); err == nil && within(path, "/tmp") && path != "/tmp" {
+				list = append(list, mounted{target: path, isFile: !fi.IsDir()})
+			}
+		}
+		return list
+	}
+	for _, mt := range r.mounts {
+		if within(mt.target, "/tmp") || within(mt.target, "/run") {
+			list = append(list, mt)
+		}
+	}
+	return list
+}
+
+// identity makes the host's name its own, also in /etc.
+func identity(p *pid1.Program, hostname string, own Own, machine bool) {
+	if own.UTS {
+		p.Sethostname(hostname)
+	}
+	for _, f := range [][2]string{{"hostname", hostname + "\n"}, {"hosts", Hosts(hostname)}} {
+		if _, err := os.Stat("/etc/" + f[0]); err == nil || !machine {
+			overlayFile(p, f[0], f[1], "/etc/"+f[0])
+		}
+	}
+}
+
+// overlayFile binds a file of the host's own over target. It stays in the private /run: nothing can be mounted on a file
+// that was removed, and further hosts mount theirs on top of this one.
+func overlayFile(p *pid1.Program, name, content, target string) {
+	p.Mkdir(filesDir, 0o755)
+	p.WriteFile(filesDir+"/"+name, content, unix.O_CREAT, 0o644)
+	p.Bind(filesDir+"/"+name, target, false)
+}
+
+// filesDir holds the files of a host that are bound over those in /etc.
+const filesDir = "/run/nstest"
+
+// resolver points the machine's /etc/resolv.conf to the environment's DNS server.
+func resolver(p *pid1.Program) {
+	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
+	if err != nil {
+		target, err = os.Readlink("/etc/resolv.conf")
+		if err != nil {
+			return // no such file on the machine: libc's default is a server on localhost
+		}
+		target = filepath.Join("/etc", target)
+	}
+	if within(target, "/run") || within(target, "/tmp") {
+		makeWay(p, filepath.Dir(target), false)
+		p.WriteFile(target, resolvConf, unix.O_CREAT, 0o644)
+		return
+	}
+	overlayFile(p, "resolv.conf", resolvConf, target)
+}

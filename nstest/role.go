@@ -1,0 +1,19 @@
+package nstest
+
+import (
+	"os"
+
+	"github.com/hermetic-go/nstest/nstest/internal/keeper"
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+)
+
+// A keeper is this very program again, and has to begin before main, or before tests do. Nothing else happens in an
+// init function, and this happens only in a process that nstest itself started: see keeper.IsKeeper.
+func init() {
+	switch {
+	case keeper.IsKeeper():
+		os.Exit(keeper.Main())
+	case pid1.IsInit():
+		pid1.Main()
+	}
+}

@@ -1,0 +1,94 @@
+package nstest
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+)
+
+// needed are the paths that a test needs to see at their own place: those that it may write to, behind a layer, and
+// those that it only reads. What does not exist is left out by the keeper.
+func needed() (layered, readOnly []string) {
+	layered = []string{goCache()}
+	if wd, err := os.Getwd(); err == nil {
+		layered = append(layered, workspace(wd))
+	}
+	if tmp := filepath.Clean(os.TempDir()); tmp != "/tmp" {
+		layered = append(layered, tmp)
+	}
+	readOnly = append(readOnly, goModCache(), runtime.GOROOT())
+	if exe, err := os.Executable(); err == nil {
+		readOnly = append(readOnly, exe)
+	}
+	return absolute(layered), absolute(readOnly)
+}
+
+func absolute(paths []string) []string {
+	var out []string
+	for _, p := range paths {
+		if filepath.IsAbs(p) {
+			if real, err := filepath.EvalSymlinks(p); err == nil {
+				out = append(out, real)
+			}
+		}
+	}
+	return out
+}
+
+// workspace is the root of the workspace or module that dir belongs to, or dir itself. A home, or the top of a
+// directory for temporary files, is nobody's workspace: to show it would show everything in it.
+func workspace(dir string) string {
+	module := ""
+	for d := dir; ; d = filepath.Dir(d) {
+		if exists(filepath.Join(d, "go.work")) {
+			return d
+		}
+		if module == "" && exists(filepath.Join(d, "go.mod")) {
+			module = d
+		}
+		if d == filepath.Dir(d) {
+			break
+		}
+	}
+	if module != "" {
+		return module
+	}
+	home, err := os.UserHomeDir()
+	if err == nil && dir == home || dir == "/" || filepath.Dir(dir) == "/" || filepath.Dir(dir) == "/home" {
+		return ""
+	}
+	return dir
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// goCache and goModCache follow the go command's defaults, without starting it.
+var goCache = sync.OnceValue(func() string {
+	if dir := os.Getenv("GOCACHE"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "go-build")
+})
+
+var goModCache = sync.OnceValue(func() string {
+	if dir := os.Getenv("GOMODCACHE"); dir != "" {
+		return dir
+	}
+	gopath := filepath.SplitList(os.Getenv("GOPATH"))
+	if len(gopath) > 0 && gopath[0] != "" {
+		return filepath.Join(gopath[0], "pkg", "mod")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, "go", "pkg", "mod")
+})
