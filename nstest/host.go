@@ -43,6 +43,7 @@ type HostConfig struct {
 // Sharing says whose a namespace is.
 type Sharing int
 
+// The values of Sharing.
 const (
 	Own      Sharing = iota // the host's own; its PID namespace has an init of its own
 	FromSelf                // the environment's

@@ -2,8 +2,8 @@ package nstest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sync"
 )
 
@@ -17,7 +17,7 @@ func needed() (layered, readOnly []string) {
 	if tmp := filepath.Clean(os.TempDir()); tmp != "/tmp" {
 		layered = append(layered, tmp)
 	}
-	readOnly = append(readOnly, goModCache(), runtime.GOROOT())
+	readOnly = append(readOnly, goModCache(), goRoot())
 	if exe, err := os.Executable(); err == nil {
 		readOnly = append(readOnly, exe)
 	}
@@ -28,8 +28,8 @@ func absolute(paths []string) []string {
 	var out []string
 	for _, p := range paths {
 		if filepath.IsAbs(p) {
-			if real, err := filepath.EvalSymlinks(p); err == nil {
-				out = append(out, real)
+			if resolved, err := filepath.EvalSymlinks(p); err == nil {
+				out = append(out, resolved)
 			}
 		}
 	}
@@ -66,7 +66,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// goCache and goModCache follow the go command's defaults, without starting it.
+// goCache, goModCache and goRoot follow the go command's defaults, without starting it.
 var goCache = sync.OnceValue(func() string {
 	if dir := os.Getenv("GOCACHE"); dir != "" {
 		return dir
@@ -91,4 +91,18 @@ var goModCache = sync.OnceValue(func() string {
 		return ""
 	}
 	return filepath.Join(home, "go", "pkg", "mod")
+})
+
+var goRoot = sync.OnceValue(func() string {
+	if dir := os.Getenv("GOROOT"); dir != "" {
+		return dir
+	}
+	path, err := exec.LookPath("go")
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return ""
+	}
+	return filepath.Dir(filepath.Dir(path))
 })

@@ -40,7 +40,6 @@ type host struct {
 // A cable connects a host with a network.
 type cable struct {
 	network *network
-	wanted  []netip.Addr
 	addrs   []netip.Prefix
 	mac     net.HardwareAddr
 	index   int

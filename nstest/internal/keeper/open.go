@@ -112,12 +112,16 @@ func (e *environment) leaseIDs(context.Context) (err error) {
 
 // startInit starts the init in all its namespaces at once. It waits for its first program.
 func (e *environment) startInit(context.Context) error {
-	agent, proc, err := e.server.spawnInit(e.kinds)
+	owner := 0
+	if e.lease != nil {
+		owner = e.lease.Base
+	}
+	agent, proc, err := e.server.spawnInit(e.kinds, owner)
 	e.agent, e.init = agent, proc
 	return err
 }
 
-func (s *server) spawnInit(kinds ns.Kinds) (agent *pid1.Agent, proc *ns.Process, err error) {
+func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *ns.Process, err error) {
 	image, err := pid1.Image()
 	if err != nil {
 		return nil, nil, err
@@ -134,7 +138,7 @@ func (s *server) spawnInit(kinds ns.Kinds) (agent *pid1.Agent, proc *ns.Process,
 	defer null.Close()
 	proc, err = ns.Start(ns.Spec{
 		Path: image.Path, Args: image.Args, Env: []string{},
-		Files: []*os.File{null, null, null, theirs}, Kinds: kinds,
+		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, Owner: owner,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
@@ -203,7 +207,7 @@ func (e *environment) buildRoot(context.Context) error {
 // owner is a user namespace in which the machine's uid and gid are the ids base: an idmapped mount with it shows files
 // of that user as files of an environment's root, and makes files of its root that user's.
 func (s *server) owner(uid, gid, base int) (*os.File, error) {
-	agent, proc, err := s.spawnInit(ns.User)
+	agent, proc, err := s.spawnInit(ns.User, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ func get(tb testing.TB, p *Pool) *Switch {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() { p.Put(s) })
 	return s
 }
 
@@ -140,7 +141,7 @@ func tryAttach(ctx context.Context, s *Switch, hosts ...*host) ([]PortID, error)
 		return nil, err
 	}
 	for _, h := range hosts {
-		if err := errors.Join(h.conn.WaitMulticast(ctx, 2, rtnl.SolicitedNode(h.v6)), h.conn.WaitAddr(ctx, h.v6)); err != nil {
+		if err := h.conn.WaitAddr(ctx, h.v6); err != nil {
 			return nil, err
 		}
 	}

@@ -17,9 +17,10 @@ var ErrClosed = errors.New("the pool of switches is closed")
 
 // Limits of a pool.
 const (
-	maxIdle    = 4                // idle switches that are kept without limit; each costs 17 ms when the process ends
-	idleGrace  = 2 * time.Second  // how long more than those are kept, for the next burst
-	drainLimit = 30 * time.Second // after that a switch is not waited for; the kernel's backlog of dead namespaces is shorter
+	maxIdle    = 4                     // idle switches that are kept without limit; each costs 17 ms when the process ends
+	idleGrace  = 2 * time.Second       // how long more than those are kept, for the next burst
+	trimPace   = 50 * time.Millisecond // between two that close then
+	drainLimit = 30 * time.Second      // after that a switch is not waited for; the kernel's backlog of dead namespaces is shorter
 )
 
 // Pool hands out switches. Its methods may be called concurrently.
@@ -153,7 +154,7 @@ func (p *Pool) drain(b *bridge) {
 	p.keep(b)
 }
 
-// keep makes b idle, and closes those that are too many for too long.
+// keep makes b idle, and sees to those that are too many for too long.
 func (p *Pool) keep(b *bridge) {
 	p.mu.Lock()
 	if p.closed {
@@ -169,21 +170,25 @@ func (p *Pool) keep(b *bridge) {
 	p.mu.Unlock()
 }
 
+// trim closes the oldest switch too many, and comes back for the next: all at once would hold the kernel's rtnl lock for as
+// many times 17 ms.
 func (p *Pool) trim() {
 	p.mu.Lock()
 	p.trimming = nil
-	n := 0 // the oldest come first
-	for !p.closed && n < len(p.idle)-maxIdle && time.Since(p.idle[n].idleSince) >= p.grace {
-		n++
-	}
-	surplus := slices.Clone(p.idle[:n])
-	p.idle = slices.Delete(p.idle, 0, n)
+	var surplus *bridge
 	if !p.closed && len(p.idle) > maxIdle {
-		p.trimming = time.AfterFunc(p.grace-time.Since(p.idle[0].idleSince), p.trim)
+		wait := p.grace - time.Since(p.idle[0].idleSince)
+		if wait <= 0 {
+			surplus, p.idle = p.idle[0], slices.Delete(p.idle, 0, 1)
+			wait = trimPace
+		}
+		if len(p.idle) > maxIdle {
+			p.trimming = time.AfterFunc(wait, p.trim)
+		}
 	}
 	p.mu.Unlock()
-	for _, b := range surplus {
-		p.discard(b)
+	if surplus != nil {
+		p.discard(surplus)
 	}
 }
 

@@ -47,6 +47,12 @@ func state(tb testing.TB, b *bridge, alsoCompare ...uint16) []string {
 	}
 	links, err := b.route.Links()
 	check(err)
+	for _, l := range slices.Backward(links) { // ports first: the kernel settles what it would in the background (rtnl.Conn.Link)
+		_, err := b.route.Link(l.Index)
+		check(err)
+	}
+	links, err = b.route.Links()
+	check(err)
 	for _, l := range links {
 		add("link %s: index %d kind %s flags %#x %s", l.Name, l.Index, l.Kind, l.Flags, l.OperState)
 		for kind, value := range l.Attributes {

@@ -22,6 +22,11 @@ type Spec struct {
 	Kinds     Kinds
 	DieWithUs bool // SIGKILL when this process ends, however it ends (PR_SET_PDEATHSIG)
 	Session   bool // a session of its own: no controlling terminal, no signals of the caller's terminal
+
+	// Owner, if not 0, is the user and group that makes the namespaces: limits that the kernel keeps for each user, such
+	// as those of inotify and user namespaces, are then that user's, and the process never has another id. The caller
+	// needs CAP_SETUID, CAP_SETGID and CAP_SETPCAP.
+	Owner int
 }
 
 // A Process is a started Spec.
@@ -61,6 +66,13 @@ func Start(s Spec) (*Process, error) {
 	var pid int
 	var err error
 	onImmortalThread(func() {
+		if s.Owner != 0 {
+			uid, gid := os.Getuid(), os.Getgid() // of this thread
+			defer func() { err = errors.Join(err, become(uid, gid)) }()
+			if err = become(s.Owner, s.Owner); err != nil {
+				return
+			}
+		}
 		pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: fds, Sys: attr})
 	})
 	runtime.KeepAlive(s.Files)
@@ -102,6 +114,24 @@ func reapChild(pid int) error {
 	_, err := p.Wait()
 	return err
 }
+
+// become changes the ids of the calling thread alone, and keeps its capabilities.
+func become(uid, gid int) error {
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secbitNoSetuidFixup, 0, 0, 0); err != nil {
+		return fmt.Errorf("keep capabilities: %w", err)
+	}
+	g, u := uintptr(gid), uintptr(uid)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESGID, g, g, g); errno != 0 {
+		return fmt.Errorf("become group %d: %w", gid, errno)
+	}
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, u, u, u); errno != 0 {
+		return fmt.Errorf("become user %d: %w", uid, errno)
+	}
+	return nil
+}
+
+// secbitNoSetuidFixup is SECBIT_NO_SETUID_FIXUP (capabilities(7)).
+const secbitNoSetuidFixup = 1 << 2
 
 // onImmortalThread runs f on one thread that lives as long as the process: PR_SET_PDEATHSIG fires when the forking
 // thread ends, not when its process does.

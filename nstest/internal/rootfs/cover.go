@@ -58,9 +58,10 @@ func (m *Machine) cover() error {
 			}
 		}
 	}
-	for _, home := range homes() {
-		if err := m.coverDir(home); err != nil {
-			return fmt.Errorf("cover %s: %w", home, err)
+	// What lies below the private directories must not come to light when root inside unmounts them.
+	for _, dir := range append(homes(), private...) {
+		if err := m.coverDir(dir); err != nil {
+			return fmt.Errorf("cover %s: %w", dir, err)
 		}
 	}
 	return nil
@@ -76,7 +77,7 @@ func whiteout(path string) error {
 
 // coverDir makes an empty directory that hides the one below, and keeps its mode.
 func (m *Machine) coverDir(path string) error {
-	fi, err := os.Stat(path)
+	fi, err := os.Lstat(path)
 	if err != nil || !fi.IsDir() {
 		return nil //nolint:nilerr // a home that passwd names and nobody made
 	}

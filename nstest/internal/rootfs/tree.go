@@ -15,10 +15,10 @@ import (
 type place struct {
 	path   string
 	kind   placeKind
-	lower  bool // kindLayer: the cover has something for it
-	link   string
-	perm   uint32
-	access bool // kindLayer: the mount is read-only on the machine, a bind does
+	lower  bool   // kindLayer: the cover has something for it
+	link   string // kindLink: what it says
+	source string // kindFile: shown instead of the file at path
+	perm   uint32 // of what is made to mount on
 }
 
 type placeKind int
@@ -92,8 +92,10 @@ func (m *Machine) split(dir string) []place {
 		}
 		p := place{path: path, perm: uint32(fi.Mode().Perm())}
 		switch {
-		case isPrivate(path) || isEtc(path):
+		case isPrivate(path):
 			continue
+		case isEtc(path): // mounted over, as in a container: the environment's own
+			p.kind, p.source = kindFile, filepath.Join(coverDir, path)
 		case fi.Mode()&os.ModeSymlink != 0:
 			p.kind = kindLink
 			if p.link, err = os.Readlink(path); err != nil {
@@ -211,7 +213,11 @@ func (m *Machine) build(places []place, ns *os.File, uid, gid int) (b *built, er
 			}
 			b.add(f, p.path, false)
 		case kindBind, kindFile:
-			f, err := m.bind(p.path, ns, unix.MOUNT_ATTR_RDONLY)
+			source := p.path
+			if p.source != "" {
+				source = p.source
+			}
+			f, err := m.bind(source, ns, unix.MOUNT_ATTR_RDONLY)
 			if err != nil {
 				return b, err
 			}

@@ -43,6 +43,15 @@ func TestBridgeWithPortAndHost(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	for _, a := range []netip.Addr{v4.Addr(), v6.Addr()} {
+		if err := host.WaitAddr(ctx, a); err != nil {
+			t.Error(err)
+		}
+		if err := sw.WaitAddr(timeout(t, 10*time.Millisecond), a); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s in the switch, which does not have it: %v", a, err)
+		}
+	}
+
 	br, err := sw.Link(2)
 	if err != nil {
 		t.Fatal(err)

@@ -123,9 +123,9 @@ type LinkResult struct {
 // SpawnParams describe a process to start in a host.
 type SpawnParams struct {
 	Host       string
-	Paths      []string // candidates for execve(2), in order
-	Args       []string
-	Env        []string
+	Paths      Strings // candidates for execve(2), in order
+	Args       Strings
+	Env        Strings
 	Dir        string // the working directory, which must exist
 	WantDir    string // where Dir is "": the working directory if it exists, else /
 	UID        int    // inside the environment

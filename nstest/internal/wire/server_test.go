@@ -233,6 +233,29 @@ func TestSendPartially(t *testing.T) {
 	wantEnd(t, r)
 }
 
+// A bound that ended during one frame does not bound the next.
+func TestSendAfterALimitHasEnded(t *testing.T) {
+	checkLeaks(t)
+	a, b := newPair(t)
+	defer b.Close()
+	c, err := newConn(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.sock.Close()
+	limit, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		err := c.send(t.Context(), limit, header{kind: kindCancel}, make([]byte, headerSize), nil)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if err := c.send(t.Context(), context.Background(), header{kind: kindCancel}, make([]byte, headerSize), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // FuzzServe feeds raw bytes, in two pieces with files, to a server, which must end with them, without a panic, and
 // without a file left.
 func FuzzServe(f *testing.F) {
