@@ -43,7 +43,8 @@ type Config struct {
 	// IDs is how many user and group ids exist inside. Default: 65536 as root; otherwise as many as the system grants.
 	IDs int
 
-	// Share are the namespaces that are not the environment's own but the caller's.
+	// Share are the namespaces that are not the environment's own but the caller's. With PID or Mount these are not the
+	// machine's either, but private copies that all environments of the program that share them have in common.
 	Share Namespaces
 
 	// Time shifts the monotonic and boot clocks (Linux 5.6). The wall clock cannot be shifted.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hermetic-go/nstest/nstest/internal/census"
 	"github.com/hermetic-go/nstest/nstest/internal/keeper"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
@@ -21,7 +22,8 @@ type Env struct {
 	name   string
 	conn   *wire.Client
 	keeper *keeper.Keeper
-	tb     TB // nil for an environment from Open
+	leave  func() // takes the environment out of the census
+	tb     TB     // nil for an environment from Open
 	self   *Host
 	info   wire.OpenResult
 
@@ -66,7 +68,7 @@ func New(tb TB, cfg Config) *Env {
 	return env
 }
 
-func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
+func open(ctx context.Context, cfg Config, tb TB) (_ *Env, err error) {
 	params, err := cfg.params()
 	if err != nil {
 		return nil, err
@@ -77,11 +79,16 @@ func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	k, err := theKeeper(ctx)
+	k, leave, err := theKeeper(ctx, params.Name)
 	if err != nil {
 		return nil, err
 	}
-	e := &Env{name: params.Name, keeper: k, tb: tb, hosts: map[string]*Host{}, networks: map[string]*Network{}}
+	defer func() {
+		if err != nil {
+			leave()
+		}
+	}()
+	e := &Env{name: params.Name, keeper: k, leave: leave, tb: tb, hosts: map[string]*Host{}, networks: map[string]*Network{}}
 	files, err := k.Call(ctx, wire.MethodOpen, params, &e.info)
 	if err != nil {
 		return nil, complained(k, err)
@@ -103,10 +110,10 @@ func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
 // openHook lets tests make a step of the construction fail.
 var openHook atomic.Pointer[func(*wire.OpenParams)]
 
-// complained adds the keeper's last words to the error of a connection that broke.
+// complained is the error of a connection to the keeper that broke, with the keeper's last words.
 func complained(k *keeper.Keeper, err error) error {
-	if errors.Is(err, wire.ErrClosed) && k.Complaint() != "" {
-		return fmt.Errorf("%w: the keeper died: %s", err, k.Complaint())
+	if errors.Is(err, wire.ErrClosed) {
+		return &keeperDied{k.Complaint()}
 	}
 	return err
 }
@@ -125,23 +132,56 @@ var keepers struct {
 	current *keeper.Keeper
 }
 
-func theKeeper(ctx context.Context) (*keeper.Keeper, error) {
+// theKeeper is the keeper for an environment with this name, which the census counts until leave is called.
+func theKeeper(ctx context.Context, name string) (k *keeper.Keeper, leave func(), err error) {
 	keepers.Lock()
 	defer keepers.Unlock()
-	if k := keepers.current; k != nil {
-		select {
-		case <-k.Done():
+	if !(keeping{}).running() {
+		if k := keepers.current; k != nil {
 			_ = k.Stop()
-		default:
-			return k, nil
+			keepers.current = nil
 		}
+		if keepers.current, err = keeper.Start(ctx); err != nil {
+			return nil, nil, err
+		}
+		census.SetKeeper(keeping{})
 	}
-	k, err := keeper.Start(ctx)
-	if err != nil {
-		return nil, err
+	return keepers.current, census.Enter(name, 2), nil
+}
+
+// keeping is the keeper for package leaks.
+type keeping struct{}
+
+// Running is part of census.Keeper.
+func (k keeping) Running() bool {
+	keepers.Lock()
+	defer keepers.Unlock()
+	return k.running()
+}
+
+// running is Running for those who hold the lock.
+func (keeping) running() bool {
+	if keepers.current == nil {
+		return false
 	}
-	keepers.current = k
-	return k, nil
+	select {
+	case <-keepers.current.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// StopIdle is part of census.Keeper.
+func (keeping) StopIdle() error {
+	keepers.Lock()
+	defer keepers.Unlock()
+	if keepers.current == nil || len(census.Entries()) > 0 {
+		return nil
+	}
+	k := keepers.current
+	keepers.current = nil
+	return k.Stop()
 }
 
 // Close ends every process of the environment and takes everything apart. It tries everything and joins the errors. It
@@ -152,6 +192,7 @@ func (e *Env) Close() error {
 	}
 	e.once.Do(func() {
 		e.closed.Store(true)
+		defer e.leave()
 		_, err := e.conn.Call(context.Background(), wire.MethodClose, struct{}{}, nil)
 		if errors.Is(err, wire.ErrClosed) {
 			err = nil // the keeper has ended, and the environment with it

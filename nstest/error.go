@@ -49,6 +49,18 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// keeperDied is an ErrClosed of a call during which the keeper ended.
+type keeperDied struct{ words string }
+
+func (e *keeperDied) Error() string {
+	if e.words == "" {
+		return "the keeper, which makes the environments, has died"
+	}
+	return "the keeper, which makes the environments, has died: " + e.words
+}
+
+func (e *keeperDied) Is(target error) bool { return target == ErrClosed }
+
 // wrap is err as users see it.
 func wrap(op, env, host string, err error) error {
 	if err == nil {

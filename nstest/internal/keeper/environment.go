@@ -89,7 +89,7 @@ func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment
 			err = st.do(e, ctx)
 		}
 		if err == nil && params.FailAt == st.name {
-			err = fmt.Errorf("told to fail: %w", unix.EIO)
+			err = refuse(unix.EIO, "told to fail")
 		}
 		if err == nil && params.CancelAt == st.name {
 			<-ctx.Done()
@@ -109,7 +109,8 @@ func (e *environment) explain(err error) error {
 		return err
 	}
 	var errno unix.Errno
-	if !errors.As(err, &errno) || errno == unix.EINVAL && step(err) == "check parameters" {
+	var r *refusal
+	if !errors.As(err, &errno) || errors.As(err, &r) {
 		return err
 	}
 	w := explained(err, step(err)+": "+err.Error()).(*wire.Error)
@@ -164,6 +165,9 @@ func (e *environment) close() error {
 			errs = append(errs, fmt.Errorf("wait for init: %w", err))
 		}
 		errs = append(errs, e.init.PIDFD.Close())
+		if !e.kinds.Has(ns.PID) && e.userNS != nil {
+			errs = append(errs, e.sweep())
+		}
 	}
 	for _, h := range hosts {
 		if h != nil {

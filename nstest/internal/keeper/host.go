@@ -192,7 +192,7 @@ func (c *cable) wait(ctx context.Context, route *rtnl.Conn) error {
 	}
 	for _, a := range c.addrs {
 		if a.Addr().Is6() {
-			if err := route.WaitMulticast(ctx, c.index, rtnl.SolicitedNode(a.Addr())); err != nil {
+			if err := route.WaitAddr(ctx, a.Addr()); err != nil {
 				return err
 			}
 		}
@@ -241,7 +241,7 @@ func (e *environment) owns(netns *os.File) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("the host's network namespace is not the environment's: %w", unix.EPERM)
+		return refuse(unix.EPERM, "the host's network namespace is not the environment's")
 	}
 	return nil
 }
@@ -253,7 +253,7 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 	}
 	k := key(p.Name)
 	if k == self || k == key(e.params.Hostname) || k == "localhost" {
-		return nil, fmt.Errorf("host name %q is reserved: %w", p.Name, unix.EEXIST)
+		return nil, refuse(unix.EEXIST, "host name %q is reserved", p.Name)
 	}
 	cables, err := e.enter(k, p)
 	if err != nil {
@@ -313,7 +313,7 @@ func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
 		return nil, err
 	}
 	if _, taken := e.hosts[k]; taken {
-		return nil, fmt.Errorf("a host %q exists already: %w", p.Name, unix.EEXIST)
+		return nil, refuse(unix.EEXIST, "a host %q exists already", p.Name)
 	}
 	wanted := p.Networks
 	if len(wanted) == 0 && len(e.networks) > 0 {
@@ -340,7 +340,7 @@ func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
 		if c.mac = derivedMAC(c.addrs); a.MAC != "" {
 			if c.mac, err = net.ParseMAC(a.MAC); err != nil || len(c.mac) != 6 || c.mac[0]&1 != 0 {
 				release()
-				return nil, fmt.Errorf("host %q: %q is not a unicast MAC address such as 02:00:00:00:00:01: %w", p.Name, a.MAC, unix.EINVAL)
+				return nil, refuse(unix.EINVAL, "host %q: %q is not a unicast MAC address such as 02:00:00:00:00:01", p.Name, a.MAC)
 			}
 		}
 	}
@@ -378,7 +378,7 @@ func (e *environment) host(name string) (*host, error) {
 	if h := e.hosts[key(name)]; h != nil {
 		return h, nil
 	}
-	return nil, fmt.Errorf("there is no host %q: make it with AddHost: %w", name, unix.ENOENT)
+	return nil, refuse(unix.ENOENT, "there is no host %q: make it with AddHost", name)
 }
 
 func (e *environment) removeHost(name string) error {
@@ -387,7 +387,7 @@ func (e *environment) removeHost(name string) error {
 		return err
 	}
 	if h.child == nil {
-		return fmt.Errorf("host %q is the environment's own: %w", name, unix.EBUSY)
+		return refuse(unix.EBUSY, "host %q is the environment's own", name)
 	}
 	return e.drop(key(name), h, h.cables)
 }

@@ -48,6 +48,9 @@ func Main() int {
 	}
 	unix.Umask(0)
 	s, err := newServer()
+	if err == nil {
+		err = unignore()
+	}
 	if err != nil {
 		err = fmt.Errorf("start keeper: %w", err)
 	}

@@ -35,39 +35,39 @@ func checkNetwork(p wire.NetworkParams, others []*network) error {
 	}
 	for _, o := range others {
 		if o.name == p.Name {
-			return fmt.Errorf("a network %q exists already: %w", p.Name, unix.EEXIST)
+			return refuse(unix.EEXIST, "a network %q exists already", p.Name)
 		}
 	}
 	if p.NoIPv4 && p.NoIPv6 {
-		return fmt.Errorf("network %q: without IPv4 and IPv6 nothing is left: %w", p.Name, unix.EINVAL)
+		return refuse(unix.EINVAL, "network %q: without IPv4 and IPv6 nothing is left", p.Name)
 	}
 	if p.MTU != 0 && (p.MTU < 1280 || p.MTU > 65535) {
-		return fmt.Errorf("network %q: an MTU of %d is not between 1280 and 65535 bytes: %w", p.Name, p.MTU, unix.EINVAL)
+		return refuse(unix.EINVAL, "network %q: an MTU of %d is not between 1280 and 65535 bytes", p.Name, p.MTU)
 	}
 	seen := map[bool]bool{}
 	for _, prefix := range p.Prefixes {
 		switch is4 := prefix.Addr().Is4(); {
 		case !prefix.IsValid():
-			return fmt.Errorf("network %q: a prefix is malformed: use netip.MustParsePrefix(\"10.1.0.0/24\"): %w", p.Name, unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: a prefix is malformed: use netip.MustParsePrefix(\"10.1.0.0/24\")", p.Name)
 		case prefix.Addr().Is4In6() || prefix.Addr().Zone() != "":
-			return fmt.Errorf("network %q: %s is neither an IPv4 nor a plain IPv6 prefix: %w", p.Name, prefix, unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: %s is neither an IPv4 nor a plain IPv6 prefix", p.Name, prefix)
 		case prefix != prefix.Masked():
-			return fmt.Errorf("network %q: %s has host bits set: %s is the network: %w", p.Name, prefix, prefix.Masked(), unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: %s has host bits set: %s is the network", p.Name, prefix, prefix.Masked())
 		case seen[is4]:
-			return fmt.Errorf("network %q: %s is its second prefix of one family: %w", p.Name, prefix, unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: %s is its second prefix of one family", p.Name, prefix)
 		case is4 && p.NoIPv4 || !is4 && p.NoIPv6:
-			return fmt.Errorf("network %q: %s is of the family that it is to do without: %w", p.Name, prefix, unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: %s is of the family that it is to do without", p.Name, prefix)
 		case prefix.Addr().BitLen()-prefix.Bits() < 2:
-			return fmt.Errorf("network %q: %s has no room for two hosts: %w", p.Name, prefix, unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: %s has no room for two hosts", p.Name, prefix)
 		case prefix.Addr().IsMulticast() || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().IsUnspecified():
-			return fmt.Errorf("network %q: hosts cannot have addresses in %s: %w", p.Name, prefix, unix.EINVAL)
+			return refuse(unix.EINVAL, "network %q: hosts cannot have addresses in %s", p.Name, prefix)
 		default:
 			seen[is4] = true
 		}
 		for _, o := range others {
 			for _, theirs := range o.prefixes {
 				if theirs.Overlaps(prefix) {
-					return fmt.Errorf("network %q: %s overlaps %s of network %q: %w", p.Name, prefix, theirs, o.name, unix.EINVAL)
+					return refuse(unix.EINVAL, "network %q: %s overlaps %s of network %q", p.Name, prefix, theirs, o.name)
 				}
 			}
 		}
@@ -78,7 +78,7 @@ func checkNetwork(p wire.NetworkParams, others []*network) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("network %q: the gateway %s is in none of its prefixes: %w", p.Name, p.Gateway, unix.EINVAL)
+		return refuse(unix.EINVAL, "network %q: the gateway %s is in none of its prefixes", p.Name, p.Gateway)
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func automatic(is4 bool, number int, others []*network) (netip.Prefix, error) {
 			return prefix, nil
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("no automatic prefix is left: give explicit ones: %w", unix.EADDRNOTAVAIL)
+	return netip.Prefix{}, refuse(unix.EADDRNOTAVAIL, "no automatic prefix is left: give explicit ones")
 }
 
 // makeNetwork makes the environment's first network.
@@ -150,7 +150,7 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 // closedError is what a late comer gets. The mutex is held.
 func (e *environment) closedError() error {
 	if e.closed {
-		return fmt.Errorf("the environment is closed: %w", unix.ESHUTDOWN)
+		return refuse(unix.ESHUTDOWN, "the environment is closed")
 	}
 	return nil
 }
@@ -163,9 +163,9 @@ func (e *environment) network(name string) (*network, error) {
 		}
 	}
 	if name == "" {
-		return nil, fmt.Errorf("the environment has no network: %w", unix.ENETUNREACH)
+		return nil, refuse(unix.ENETUNREACH, "the environment has no network")
 	}
-	return nil, fmt.Errorf("there is no network %q: make it with AddNetwork: %w", name, unix.ENOENT)
+	return nil, refuse(unix.ENOENT, "there is no network %q: make it with AddNetwork", name)
 }
 
 // reserve takes addresses of the network for a host: those that are wanted, and the next free one of each family that
@@ -175,7 +175,7 @@ func (n *network) reserve(hostname string, wanted []netip.Addr) ([]netip.Prefix,
 	for _, a := range wanted {
 		p, err := n.explicit(a)
 		if err == nil && n.used[a] != "" {
-			err = fmt.Errorf("%s is the address of host %q: %w", a, n.used[a], unix.EADDRINUSE)
+			err = refuse(unix.EADDRINUSE, "%s is the address of host %q", a, n.used[a])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("network %q: %w", n.name, err)
@@ -218,11 +218,11 @@ func (n *network) explicit(a netip.Addr) (netip.Prefix, error) {
 			continue
 		}
 		if a == prefix.Addr() || a.Is4() && a == last(prefix) {
-			return netip.Prefix{}, fmt.Errorf("%s is the network's or its broadcast address: %w", a, unix.EADDRNOTAVAIL)
+			return netip.Prefix{}, refuse(unix.EADDRNOTAVAIL, "%s is the network's or its broadcast address", a)
 		}
 		return netip.PrefixFrom(a, prefix.Bits()), nil
 	}
-	return netip.Prefix{}, fmt.Errorf("%s is in none of the prefixes %s: %w", a, n.prefixes, unix.EADDRNOTAVAIL)
+	return netip.Prefix{}, refuse(unix.EADDRNOTAVAIL, "%s is in none of the prefixes %s", a, n.prefixes)
 }
 
 // free is the first address from number on that nobody has, and its number.
@@ -230,7 +230,7 @@ func (n *network) free(prefix netip.Prefix, number uint32) (netip.Addr, uint32, 
 	for ; ; number++ {
 		a := nth(prefix.Addr(), number)
 		if !prefix.Contains(a) || a.Is4() && a == last(prefix) {
-			return netip.Addr{}, 0, fmt.Errorf("network %q: every address of %s is in use: %w", n.name, prefix, unix.EADDRNOTAVAIL)
+			return netip.Addr{}, 0, refuse(unix.EADDRNOTAVAIL, "network %q: every address of %s is in use", n.name, prefix)
 		}
 		if n.used[a] == "" && a != n.gateway {
 			return a, number, nil

@@ -29,15 +29,18 @@ func (e *environment) check(context.Context) error {
 		case err != nil:
 			return err
 		case k == ns.User && !p.Privileged:
-			return fmt.Errorf("an environment without a user namespace of its own has the rights of the machine's root: ask for a privileged one: %w", unix.EINVAL)
+			return refuse(unix.EINVAL, "an environment without a user namespace of its own has the rights of the machine's root: ask for a privileged one")
 		}
 		e.kinds &^= k
 	}
 	if p.Privileged {
 		if !e.server.shifted {
-			return fmt.Errorf("a privileged environment needs real root: %w", unix.EPERM)
+			return refuse(unix.EPERM, "a privileged environment needs real root")
 		}
 		e.kinds &^= ns.User
+		if !e.kinds.Has(ns.PID) {
+			return refuse(unix.EINVAL, "a privileged environment needs a PID namespace of its own: without one its processes could not be told from the machine's and ended")
+		}
 	}
 	if p.Hostname != "" {
 		if err := checkHostname(p.Hostname); err != nil {
@@ -48,10 +51,10 @@ func (e *environment) check(context.Context) error {
 		return err
 	}
 	if have := e.server.ids.Count(); !e.server.shifted && p.IDCount > have {
-		return fmt.Errorf("%d ids are asked for and this user has %d: install newuidmap and grant more in /etc/subuid and /etc/subgid, or run as root: %w", p.IDCount, have, unix.EINVAL)
+		return refuse(unix.EINVAL, "%d ids are asked for and this user has %d: install newuidmap and grant more in /etc/subuid and /etc/subgid, or run as root", p.IDCount, have)
 	}
 	if p.IDCount < 0 {
-		return fmt.Errorf("%d ids: %w", p.IDCount, unix.EINVAL)
+		return refuse(unix.EINVAL, "%d ids", p.IDCount)
 	}
 	if !e.kinds.Has(ns.Net) {
 		e.params.Loopback = true
@@ -65,7 +68,7 @@ func (e *environment) check(context.Context) error {
 // checkHostname accepts what sethostname(2) and DNS do: labels of 1 to 63 letters, digits and hyphens.
 func checkHostname(name string) error {
 	if len(name) > 64 {
-		return fmt.Errorf("host name %q is longer than the 64 bytes that Linux allows: %w", name, unix.EINVAL)
+		return refuse(unix.EINVAL, "host name %q is longer than the 64 bytes that Linux allows", name)
 	}
 	for label := range strings.SplitSeq(name, ".") {
 		if err := checkLabel(label); err != nil {
@@ -78,15 +81,15 @@ func checkHostname(name string) error {
 func checkLabel(label string) error {
 	switch {
 	case label == "":
-		return fmt.Errorf("a name must not be empty: %w", unix.EINVAL)
+		return refuse(unix.EINVAL, "a name must not be empty")
 	case len(label) > 63:
-		return fmt.Errorf("%q has %d characters and DNS allows 63: %w", label, len(label), unix.EINVAL)
+		return refuse(unix.EINVAL, "%q has %d characters and DNS allows 63", label, len(label))
 	case label[0] == '-' || label[len(label)-1] == '-':
-		return fmt.Errorf("%q begins or ends with a hyphen: %w", label, unix.EINVAL)
+		return refuse(unix.EINVAL, "%q begins or ends with a hyphen", label)
 	}
 	for _, c := range label {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return fmt.Errorf("%q has the character %q: letters, digits, hyphens and underscores are possible: %w", label, c, unix.EINVAL)
+			return refuse(unix.EINVAL, "%q has the character %q: letters, digits, hyphens and underscores are possible", label, c)
 		}
 	}
 	return nil
@@ -197,7 +200,7 @@ func (e *environment) buildRoot(context.Context) error {
 		spec.Shares = append(spec.Shares, share)
 	}
 	if p.MachineRoot && (p.Root != "" || len(p.Shared) > 0 || len(p.Devices) > 0) {
-		return fmt.Errorf("root, shared directories and devices need a root of the environment's own: %w", unix.EINVAL)
+		return refuse(unix.EINVAL, "root, shared directories and devices need a root of the environment's own")
 	}
 	var err error
 	e.root, err = e.server.machine.NewRoot(spec)

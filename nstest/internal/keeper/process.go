@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -29,9 +28,9 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 	}
 	switch {
 	case len(p.Paths) == 0 || len(p.Args) == 0:
-		return wire.SpawnResult{}, nil, fmt.Errorf("no command: %w", unix.EINVAL)
+		return wire.SpawnResult{}, nil, refuse(unix.EINVAL, "no command")
 	case p.Terminal && len(files) != 0, !p.Terminal && len(files) != 3:
-		return wire.SpawnResult{}, nil, fmt.Errorf("%d files for standard input, output and error: %w", len(files), unix.EINVAL)
+		return wire.SpawnResult{}, nil, refuse(unix.EINVAL, "%d files for standard input, output and error", len(files))
 	}
 	var master *os.File
 	if p.Terminal {
@@ -118,12 +117,12 @@ func (e *environment) credentials(prog *pid1.Program, p wire.SpawnParams) error 
 	}
 	if e.ids.Count() == 1 && len(e.ids.UIDs) == 1 {
 		if p.UID == 0 {
-			return fmt.Errorf("group %d: this environment has group 0 alone (newgidmap and /etc/subgid give more): %w", p.GID, unix.EINVAL)
+			return refuse(unix.EINVAL, "group %d: this environment has group 0 alone (newgidmap and /etc/subgid give more)", p.GID)
 		}
 		ns.Renumber(prog, p.UID, p.GID)
 		return nil
 	}
-	return fmt.Errorf("uid %d or gid %d is not mapped into this environment, which has %d ids: %w", p.UID, p.GID, e.ids.Count(), unix.EINVAL)
+	return refuse(unix.EINVAL, "uid %d or gid %d is not mapped into this environment, which has %d ids", p.UID, p.GID, e.ids.Count())
 }
 
 // terminal opens a new pseudo-terminal of the host's.
@@ -155,7 +154,7 @@ func (e *environment) process(n int) (*process, error) {
 	if err := e.closedError(); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("no process %d: %w", n, unix.ESRCH)
+	return nil, refuse(unix.ESRCH, "no process %d", n)
 }
 
 // wait waits for a process to end, once.
@@ -187,7 +186,7 @@ func (e *environment) signal(s wire.SignalParams) error {
 	}
 	select {
 	case <-p.child.Done():
-		return fmt.Errorf("the process has ended: %w", unix.ESRCH)
+		return refuse(unix.ESRCH, "the process has ended")
 	default:
 	}
 	if s.Group {

@@ -65,7 +65,7 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	case wire.MethodClose:
 		return wire.Reply{}, e.close()
 	}
-	return wire.Reply{}, fmt.Errorf("unknown request %q: %w", req.Method, unix.ENOSYS)
+	return wire.Reply{}, refuse(unix.ENOSYS, "unknown request %q", req.Method)
 }
 
 // answer decodes the parameters of a request and carries it out.
@@ -93,11 +93,11 @@ func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 	}
 	switch {
 	case s.Family != unix.AF_INET && s.Family != unix.AF_INET6 && s.Family != unix.AF_UNIX:
-		return nil, fmt.Errorf("make socket: %w", unix.EAFNOSUPPORT)
+		return nil, &wire.Error{Step: "socket", Errno: uint32(unix.EAFNOSUPPORT)}
 	case s.Type != unix.SOCK_STREAM && s.Type != unix.SOCK_DGRAM && s.Type != unix.SOCK_SEQPACKET:
-		return nil, fmt.Errorf("make socket: %w", unix.ESOCKTNOSUPPORT)
+		return nil, &wire.Error{Step: "socket", Errno: uint32(unix.ESOCKTNOSUPPORT)}
 	case len(s.Bind) > maxSockaddr || len(s.Connect) > maxSockaddr || len(s.Connect) > 0 && s.Family != unix.AF_UNIX:
-		return nil, fmt.Errorf("make socket: %w", unix.EINVAL)
+		return nil, &wire.Error{Step: "socket", Errno: uint32(unix.EINVAL)}
 	}
 	var p pid1.Program
 	fd := p.Socket(s.Family, s.Type|unix.SOCK_NONBLOCK, s.Protocol)
@@ -157,14 +157,14 @@ func (h *host) cable(networkName string) (*cable, error) {
 	var found *cable
 	for _, c := range h.cables {
 		if networkName == "" && found != nil {
-			return nil, fmt.Errorf("host %q is on several networks: say which: %w", h.name, unix.EINVAL)
+			return nil, refuse(unix.EINVAL, "host %q is on several networks: say which", h.name)
 		}
 		if c.network.name == networkName || networkName == "" {
 			found = c
 		}
 	}
 	if found == nil {
-		return nil, fmt.Errorf("host %q has no link to network %q: %w", h.name, networkName, unix.ENODEV)
+		return nil, refuse(unix.ENODEV, "host %q has no link to network %q", h.name, networkName)
 	}
 	return found, nil
 }
@@ -191,19 +191,19 @@ func (e *environment) link(ctx context.Context, p wire.LinkParams) error {
 // partition cuts groups of hosts from each other, on every network. Hosts in no group keep all neighbours.
 func (e *environment) partition(groups [][]string) (int, error) {
 	if len(groups) < 2 {
-		return 0, fmt.Errorf("partition: %d group leaves nothing to cut: name at least two: %w", len(groups), unix.EINVAL)
+		return 0, refuse(unix.EINVAL, "partition: %d group leaves nothing to cut: name at least two", len(groups))
 	}
 	seen := map[string]bool{}
 	for _, g := range groups {
 		if len(g) == 0 {
-			return 0, fmt.Errorf("partition: a group is empty: %w", unix.EINVAL)
+			return 0, refuse(unix.EINVAL, "partition: a group is empty")
 		}
 		for _, name := range g {
 			if _, err := e.host(name); err != nil {
 				return 0, err
 			}
 			if seen[name] {
-				return 0, fmt.Errorf("partition: host %q is in two groups: %w", name, unix.EINVAL)
+				return 0, refuse(unix.EINVAL, "partition: host %q is in two groups", name)
 			}
 			seen[name] = true
 		}

@@ -34,6 +34,7 @@ const (
 type Keeper struct {
 	*wire.Client
 	proc   *ns.Process
+	reaped chan struct{} // closed when the process has ended and was waited for
 	stderr tail
 	OneID  error // why environments have only one id, or nil
 }
@@ -58,7 +59,7 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 		return nil, errors.Join(err, ours.Close())
 	}
 	defer null.Close()
-	k = &Keeper{}
+	k = &Keeper{reaped: make(chan struct{}), stderr: tail{ended: make(chan struct{})}}
 	// A pipe, not our own standard error: somebody who waits for the end of that must not wait for the keeper.
 	pr, pw, err := os.Pipe()
 	if err != nil {
@@ -74,10 +75,15 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 	if err != nil {
 		return nil, errors.Join(explained(err, "clone "+kinds.String()), ours.Close())
 	}
-	go k.proc.Wait()
+	started := k // a return statement with an error sets k to nil
+	go func() {
+		_, _ = started.proc.Wait()
+		close(started.reaped)
+	}()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, k.proc.Kill(), ours.Close())
+			_ = ours.Close() // NewClient may have taken it over
+			err = errors.Join(err, started.end())
 		}
 	}()
 	if !privileged {
@@ -118,24 +124,39 @@ func environ() []string {
 	return env
 }
 
-// Stop ends the keeper, and every environment with it.
+// Stop ends the keeper, and every environment with it. Nothing is left of them when it returns.
 func (k *Keeper) Stop() error {
-	return errors.Join(k.Close(), k.proc.Kill())
+	return errors.Join(k.Close(), k.end())
 }
 
-// Complaint is the last that the keeper wrote to its standard error.
-func (k *Keeper) Complaint() string { return k.stderr.String() }
+// end kills the process, and lets go of it when it has ended.
+func (k *Keeper) end() error {
+	err := k.proc.Kill()
+	if err == nil {
+		<-k.reaped
+	}
+	return errors.Join(err, k.proc.PIDFD.Close())
+}
+
+// Complaint is the last that the keeper wrote to its standard error. It waits for the keeper's end.
+func (k *Keeper) Complaint() string {
+	<-k.reaped
+	<-k.stderr.ended
+	return k.stderr.String()
+}
 
 // PID is the keeper's process id.
 func (k *Keeper) PID() int { return k.proc.PID }
 
 // tail keeps the end of what it reads.
 type tail struct {
-	mu  sync.Mutex
-	buf []byte
+	ended chan struct{} // closed at the end of what there is to read
+	mu    sync.Mutex
+	buf   []byte
 }
 
 func (t *tail) read(r io.ReadCloser) {
+	defer close(t.ended)
 	defer r.Close()
 	chunk := make([]byte, 4096)
 	for {

@@ -102,9 +102,6 @@ func (m *Machine) alternative(r *Root) error {
 
 // addVisible adds the paths that the test itself needs and that the tree does not show.
 func (m *Machine) addVisible(r *Root) error {
-	if r.spec.MachineRoot {
-		return nil
-	}
 	var paths []string
 	layered := map[string]bool{}
 	for _, list := range [][]string{r.spec.Layered, r.spec.ReadOnly} {
@@ -117,12 +114,24 @@ func (m *Machine) addVisible(r *Root) error {
 	}
 	sort.Slice(paths, func(i, k int) bool { return len(paths[i]) < len(paths[k]) })
 	for _, path := range paths {
-		if path == "/" || r.spec.Root == "" && !m.covered(path) || shown(r.mounts, path) {
+		needless := r.spec.Root == "" && !m.covered(path)
+		if r.spec.MachineRoot { // its /tmp and /run alone are new
+			needless = path == "/tmp" || path == "/run" || !within(path, "/tmp") && !within(path, "/run")
+		}
+		if path == "/" || needless || shown(r.mounts, path) {
 			continue
 		}
 		fi, err := m.stat(path)
 		if err != nil {
 			continue // what does not exist cannot be shown
+		}
+		if r.spec.MachineRoot {
+			f, err := m.bind(path, nil, 0)
+			if err != nil {
+				return err
+			}
+			r.add(f, path, !fi.IsDir())
+			continue
 		}
 		if fi.IsDir() && layered[path] {
 			f, err := m.layer(r.stack, place{path: path}, r.spec.UserNS, r.spec.UID, r.spec.GID)

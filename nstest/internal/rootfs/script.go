@@ -23,7 +23,13 @@ type Own struct{ PID, Net, IPC, UTS bool }
 // user namespace.
 func (r *Root) Enter(p *pid1.Program, own Own) {
 	if r.spec.MachineRoot {
-		r.refresh(p, "/", own)
+		r.private(p, own)
+		for _, mt := range r.mounts {
+			makeWay(p, mt.target, mt.isFile)
+			p.Attach(mt.file, mt.target)
+		}
+		resolver(p)
+		identity(p, r.spec.Hostname, own, true)
 		return
 	}
 	p.Attach(r.mounts[0].file, newRoot)
@@ -125,13 +131,20 @@ func (r *Root) dev(p *pid1.Program) {
 	p.Symlink("/proc/self/fd", "dev/fd")
 	p.Mkdir("dev/shm", 0o1777)
 	p.Mkdir("dev/mqueue", 0o1777)
-	ipc(p, "dev/")
+	r.ipc(p, "dev/")
 }
 
-// ipc mounts what POSIX message queues and shared memory live in.
-func ipc(p *pid1.Program, dev string) {
-	p.Mount("tmpfs", dev+"shm", "tmpfs", plain, "mode=1777")
-	p.Mount("mqueue", dev+"mqueue", "mqueue", quiet, "")
+// ipc mounts what POSIX message queues and shared memory live in, where there is a directory for it: the machine's own
+// /dev may lack one, and an environment cannot make it there.
+func (r *Root) ipc(p *pid1.Program, dev string) {
+	for _, m := range []struct {
+		name, fstype, data string
+		flags              uintptr
+	}{{"shm", "tmpfs", "mode=1777", plain}, {"mqueue", "mqueue", "", quiet}} {
+		if _, err := os.Stat("/dev/" + m.name); err == nil || !r.spec.MachineRoot {
+			p.Mount(m.fstype, dev+m.name, m.fstype, m.flags, m.data)
+		}
+	}
 }
 
 // Host appends to p what the init of a further host does: it has a copy of the environment's mount namespace and makes
@@ -140,28 +153,26 @@ func (r *Root) Host(p *pid1.Program, hostname string, own Own) {
 	spec := r.spec
 	spec.Hostname = hostname
 	host := Root{built: r.built, spec: spec}
-	host.refresh(p, "/", own)
+	host.refresh(p, own)
 }
 
 // refresh makes the private directories in place, in a mount namespace whose root is the right one already. What has
 // to stay visible in them is taken up first and put back after.
-func (r *Root) refresh(p *pid1.Program, root string, own Own) {
+func (r *Root) refresh(p *pid1.Program, own Own) {
 	type kept struct {
 		tree pid1.Result
 		mt   mounted
 	}
 	var keep []kept
-	for _, mt := range r.inPrivate() {
+	for _, mt := range r.mounts {
+		if !within(mt.target, "/tmp") && !within(mt.target, "/run") {
+			continue
+		}
 		t := p.Call("open tree "+mt.target, unix.SYS_OPEN_TREE, pid1.Int(unix.AT_FDCWD), p.String(mt.target),
 			pid1.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE))
 		keep = append(keep, kept{t, mt})
 	}
-	r.proc(p, root+"proc", root+"proc", own)
-	p.Mount("tmpfs", "/tmp", "tmpfs", plain, "mode=1777")
-	p.Mount("tmpfs", "/run", "tmpfs", plain, "mode=755")
-	if own.IPC {
-		ipc(p, "/dev/")
-	}
+	r.private(p, own)
 	for _, k := range keep {
 		makeWay(p, k.mt.target, k.mt.isFile)
 		p.Call("attach "+k.mt.target, unix.SYS_MOVE_MOUNT, k.tree.Arg(), p.String(""), pid1.Int(unix.AT_FDCWD),
@@ -174,23 +185,14 @@ func (r *Root) refresh(p *pid1.Program, root string, own Own) {
 	identity(p, r.spec.Hostname, own, r.spec.MachineRoot)
 }
 
-// inPrivate lists what is visible in /tmp and /run.
-func (r *Root) inPrivate() []mounted {
-	var list []mounted
-	if r.spec.MachineRoot {
-		for _, path := range append(append([]string{}, r.spec.Layered...), r.spec.ReadOnly...) {
-			if fi, err := os.Stat(path); err == nil && within(path, "/tmp") && path != "/tmp" {
-				list = append(list, mounted{target: path, isFile: !fi.IsDir()})
-			}
-		}
-		return list
+// private mounts afresh what every host has of its own.
+func (r *Root) private(p *pid1.Program, own Own) {
+	r.proc(p, "/proc", "/proc", own)
+	p.Mount("tmpfs", "/tmp", "tmpfs", plain, "mode=1777")
+	p.Mount("tmpfs", "/run", "tmpfs", plain, "mode=755")
+	if own.IPC {
+		r.ipc(p, "/dev/")
 	}
-	for _, mt := range r.mounts {
-		if within(mt.target, "/tmp") || within(mt.target, "/run") {
-			list = append(list, mt)
-		}
-	}
-	return list
 }
 
 // identity makes the host's name its own, also in /etc.

@@ -5,7 +5,9 @@
 // is execve), or fork another init, in new namespaces, that listens on a socket of its own. Between requests it reaps.
 // When the socket's other end is gone it exits, and the kernel ends every other process of its PID namespace.
 //
-// program.go builds the images and describes the format; both change together.
+// program.go builds the images and describes the format; both change together. What is in an image (sizes, offsets,
+// numbers of calls and files) is the sender's to get right: the other end of the socket is the keeper, which has every
+// power over this process anyway, and nothing inside the environment has that end.
 #include <asm/unistd.h>
 
 typedef unsigned char u8;
@@ -18,7 +20,9 @@ enum { CONTROL = 3, MAX_FDS = 32, MAX_OPS = 256, MAX_INLINE = 65536, MAGIC = 0x6
 enum { RUN = 1, CHILD = 2, FORK = 3, LARGE = 0x100 };
 enum { IGNORE = 1, RETURN = 2, EXEC = 4 };
 enum { REPLY = 1, EXIT = 2 };
-enum { ENOENT = 2, EINTR = 4, EBADMSG = 74, ENOTDIR = 20, SIGCHLD = 17 };
+enum { NO_CHILD = 256, NO_IMAGE = 257 }; // in place of the index of a call that failed
+enum { ENOENT = 2, EINTR = 4, ENOEXEC = 8, EACCES = 13, ENOTDIR = 20, EINVAL = 22, EMFILE = 24, ENOSYS = 38, EBADMSG = 74 };
+enum { SIGKILL = 9, SIGCHLD = 17 };
 enum { CLONE_VM = 0x100, CLONE_PIDFD = 0x1000, CLONE_VFORK = 0x4000 };
 
 struct header { u32 magic, kind, size, nops, nreloc, nfix; u64 flags; };
@@ -28,12 +32,13 @@ struct iovec { void *base; u64 len; };
 struct msghdr { void *name; u32 namelen, pad; struct iovec *iov; u64 iovlen; void *control; u64 controllen; u32 flags, pad2; };
 struct cmsg { u64 len; s32 level, type; s32 fd[MAX_FDS]; };
 struct pollfd { s32 fd; short events, revents; };
+struct failure { volatile s32 op, err; };
 
 static u8 inbox[MAX_INLINE] __attribute__((aligned(16)));
 static struct cmsg ancillary __attribute__((aligned(8)));
 static struct reply answer;
 static s64 child_res[MAX_OPS];
-static volatile s32 child_op, child_err;
+static struct failure *child; // shared with a child until it execs
 static s32 sigfd;
 
 #if defined(__x86_64__)
@@ -66,11 +71,11 @@ static void quit(s32 status)
 		CALL(exit_group, status, 0, 0, 0, 0);
 }
 
-// execute runs the calls one by one. It returns the index of the one that failed, with its errno, or -1. An execve
-// marked EXEC gives way to the next; of several the errno that says most is reported, as execvp(3) does.
+// execute runs the calls one by one. It returns the index of the one that failed, with its errno, or -1. Of several
+// calls marked EXEC the first that can be executed is, and the errno that says most is reported, as execvp(3) does.
 static s32 execute(struct op *ops, u32 n, s64 *res, s32 *err)
 {
-	s32 kept = 0;
+	s32 kept = -1;
 	for (u32 i = 0; i < n; i++) {
 		struct op *o = &ops[i];
 		u64 a[6];
@@ -83,16 +88,36 @@ static s32 execute(struct op *ops, u32 n, s64 *res, s32 *err)
 		res[i] = r;
 		if (r >= 0 || r < -4095 || (o->flags & IGNORE))
 			continue;
-		if (o->flags & EXEC) {
-			if (r != -ENOENT && r != -ENOTDIR)
-				kept = (s32)-r;
+		if ((o->flags & EXEC) && (r == -ENOENT || r == -ENOTDIR || r == -EACCES)) {
+			if (r == -EACCES && kept < 0)
+				kept = (s32)i;
 			if (i + 1 < n)
 				continue;
+			if (kept >= 0)
+				i = (u32)kept;
 		}
-		*err = kept ? kept : (s32)-r;
+		*err = (s32)-res[i];
 		return (s32)i;
 	}
 	return -1;
+}
+
+// abandon closes what a program that failed at index end has opened: the files that it would have returned, and those
+// that it would have closed later.
+static void abandon(struct op *ops, u32 n, u32 end, s64 *res)
+{
+	for (u32 i = 0; i < n; i++) {
+		u32 opened = i;
+		if (i < end && !(ops[i].flags & RETURN))
+			continue;
+		if (i >= end) {
+			if (ops[i].nr != __NR_close || !ops[i].ref[0] || ops[i].ref[0] > end)
+				continue;
+			opened = ops[i].ref[0] - 1u;
+		}
+		if (res[opened] >= 0)
+			CALL(close, res[opened], 0, 0, 0, 0);
+	}
 }
 
 // post sends an answer of n results, with the file descriptors that the calls marked RETURN produced.
@@ -117,19 +142,42 @@ static void post(u32 n, u32 nfds)
 __attribute__((noinline, noreturn)) static void become(struct op *ops, u32 n)
 {
 	s32 err = 0, failed = execute(ops, n, child_res, &err);
-	child_err = err;
-	child_op = failed < 0 ? (s32)n : failed;
+	child->err = failed < 0 ? ENOEXEC : err; // a program that does not end in execve
+	child->op = failed < 0 ? NO_CHILD : failed;
 	for (;;)
 		quit(127);
 }
 
-static void watch(void)
+// begin makes what no two inits may share: the signal descriptor, and the page where a child says why it failed.
+static void begin(void)
 {
 	u64 mask = 1ul << (SIGCHLD - 1);
 	CALL(rt_sigprocmask, 2 /* SIG_SETMASK */, &mask, 0, 8, 0);
 	sigfd = (s32)CALL(signalfd4, -1, &mask, 8, 02004000 /* SFD_CLOEXEC|SFD_NONBLOCK */, 0);
-	if (sigfd < 0)
+	s64 page = call(__NR_mmap, 0, 4096, 3, 0x21 /* MAP_SHARED|MAP_ANONYMOUS */, (u64)-1, 0);
+	if (sigfd < 0 || (page < 0 && page > -4096))
 		quit(2);
+	child = (struct failure *)page;
+}
+
+// start clones a child and returns its pid, or an errno. A child that is to execute a program borrows our memory until
+// it does (vfork), because copying takes longer. Linux before 6.3 refuses that when the child enters another time
+// namespace: then it gets a copy. We wait either way.
+static inline __attribute__((always_inline)) s64 start(struct op *ops, struct header *h, u32 kind, s32 *pidfd)
+{
+	u64 flags = h->flags | CLONE_PIDFD | SIGCHLD | (kind == CHILD ? CLONE_VM | CLONE_VFORK : 0);
+	child->op = -1;
+	s64 pid = call(__NR_clone, flags, 0, (u64)pidfd, 0, 0, 0);
+	if (pid == -EINVAL && kind == CHILD)
+		pid = call(__NR_clone, flags & ~(u64)CLONE_VM, 0, (u64)pidfd, 0, 0, 0);
+	if (pid == 0 && kind == CHILD)
+		become(ops, h->nops);
+	if (pid > 0 && *pidfd < 0) { // before Linux 5.2
+		CALL(kill, pid, SIGKILL, 0, 0, 0);
+		CALL(wait4, pid, 0, 0, 0, 0);
+		return -ENOSYS;
+	}
+	return pid;
 }
 
 // handle takes one request and answers it.
@@ -151,17 +199,22 @@ static void handle(void)
 	u8 *image = inbox;
 	struct header *h = (struct header *)image;
 	u32 kind = h->kind & 0xff, size = h->size, sent = 0, first = 0;
+	u32 nres = 0;
 	s64 mapped = 0;
 	answer.kind = REPLY; answer.op = -1; answer.err = 0; answer.pid = 0;
-	u32 nres = 0;
-	if (got < (s64)sizeof *h || h->magic != MAGIC || h->nops > MAX_OPS) {
-		answer.op = 0; answer.err = EBADMSG;
+	if (m.flags & 8 /* MSG_CTRUNC */) { // RLIMIT_NOFILE is too low for the files that came
+		answer.op = NO_IMAGE; answer.err = EMFILE;
+		goto out;
+	}
+	if (got < (s64)sizeof *h || h->magic != MAGIC || h->nops > MAX_OPS || (!(h->kind & LARGE) && got != (s64)size) ||
+	    nfds < (h->kind & LARGE ? 1u : 0u) + (kind == FORK ? 1u : 0u)) {
+		answer.op = NO_IMAGE; answer.err = EBADMSG;
 		goto out;
 	}
 	if (h->kind & LARGE) { // the image is in a memfd, the first descriptor
 		mapped = call(__NR_mmap, 0, size, 3, 2 /* MAP_PRIVATE */, (u64)fds[0], 0);
 		if (mapped < 0 && mapped > -4096) {
-			answer.op = 0; answer.err = (s32)-mapped; mapped = 0;
+			answer.op = NO_IMAGE; answer.err = (s32)-mapped; mapped = 0;
 			goto out;
 		}
 		image = (u8 *)mapped;
@@ -178,29 +231,27 @@ static void handle(void)
 	if (kind == RUN) {
 		nres = h->nops;
 		answer.op = execute(ops, h->nops, answer.res, &answer.err);
-		u32 end = answer.op < 0 ? h->nops : (u32)answer.op;
-		for (u32 i = 0; i < end; i++)
+		if (answer.op >= 0)
+			abandon(ops, h->nops, (u32)answer.op, answer.res);
+		for (u32 i = 0; answer.op < 0 && i < h->nops && sent < MAX_FDS; i++)
 			if ((ops[i].flags & RETURN) && answer.res[i] >= 0)
 				ancillary.fd[sent++] = (s32)answer.res[i];
 	} else {
 		s32 pidfd = -1;
-		u64 flags = h->flags | CLONE_PIDFD | SIGCHLD | (kind == CHILD ? CLONE_VM | CLONE_VFORK : 0);
-		child_op = -1;
-		s64 pid = call(__NR_clone, flags, 0, (u64)&pidfd, 0, 0, 0);
-		if (pid == 0 && kind == CHILD)
-			become(ops, h->nops);
+		s64 pid = start(ops, h, kind, &pidfd);
 		if (pid == 0) { // the init of a host: its control socket is the first descriptor
 			CALL(close, sigfd, 0, 0, 0, 0);
+			CALL(munmap, child, 4096, 0, 0, 0);
 			CALL(dup3, fds[first], CONTROL, 02000000 /* O_CLOEXEC */, 0, 0);
 			for (u32 i = 0; i < nfds; i++)
 				CALL(close, fds[i], 0, 0, 0, 0);
-			watch();
+			begin();
 			return;
 		}
 		if (pid < 0) {
-			answer.op = 0; answer.err = (s32)-pid;
-		} else if (kind == CHILD && child_op >= 0) {
-			answer.op = child_op; answer.err = child_err;
+			answer.op = NO_CHILD; answer.err = (s32)-pid;
+		} else if (kind == CHILD && child->op >= 0) {
+			answer.op = child->op; answer.err = child->err;
 			CALL(wait4, pid, 0, 0, 0, 0);
 			CALL(close, pidfd, 0, 0, 0, 0);
 		} else {
@@ -209,11 +260,6 @@ static void handle(void)
 		}
 	}
 out:
-	if (answer.op >= 0) {
-		for (u32 i = 0; i < sent; i++)
-			CALL(close, ancillary.fd[i], 0, 0, 0, 0);
-		sent = 0;
-	}
 	if (mapped)
 		CALL(munmap, mapped, size, 0, 0, 0);
 	for (u32 i = 0; i < nfds; i++)
@@ -243,7 +289,7 @@ static void reap(void)
 __attribute__((used)) void serve(void)
 {
 	CALL(prctl, 15 /* PR_SET_NAME */, "nstest-init", 0, 0, 0);
-	watch();
+	begin();
 	for (;;) {
 		static u8 info[128 * 8];
 		struct pollfd p[2] = { { CONTROL, 1, 0 }, { 0, 1, 0 } };

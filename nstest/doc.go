@@ -1,0 +1,32 @@
+// Package nstest makes hermetic Linux environments for tests: namespaces of their own (namespaces(7)), a private root,
+// and networks with as many hosts as wanted, in milliseconds, as root or as an ordinary user.
+//
+//	env := nstest.New(t, nstest.Config{})        // closes itself at the test's end
+//	web := env.Host("web")                       // a host, made on first use
+//	l, err := web.Listen("tcp", ":80")           // every host has all ports
+//	out, err := env.Host("client").Command("curl", "-s", "http://web/").Output()
+//
+// # Environments, hosts, networks
+//
+// An [Env] is a user namespace and everything in it. It has a host of its own, [Env.Self], and further ones from
+// [Env.Host] and [Env.AddHost]. A [Host] has network, PID, mount, IPC and UTS namespaces; hosts of one environment share
+// the file tree except for what a machine has of its own. Hosts hang on a [Network], with a [Link] each; the first
+// network is there from the beginning. Names resolve in every host the moment that a host exists.
+//
+// # Processes and sockets
+//
+// [Host.Command] mirrors [os/exec.Cmd]. [Host.Listen] and [Host.DialContext] make sockets inside the host that any
+// goroutine of the program can use. [Host.Do] runs a function on a thread inside the host, where the program has the
+// right to enter.
+//
+// # Lifetime
+//
+// All of it ends with [Env.Close], at the test's end, or with the program, even if that is killed: a child of the
+// program, its keeper, is PID 1 of a PID namespace that every environment is part of. The keeper is the program's own
+// binary, started again; it begins in this package's init function, before main.
+//
+// # Requirements
+//
+// Linux 5.12 or later (5.11 for ordinary users), with user namespaces where the program is not root. What is missing,
+// and what to do about it, says `nstest doctor`, and the [Error] of what failed.
+package nstest

@@ -1,0 +1,54 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// sweep kills what is left of an environment that has no PID namespace for the kernel to end: every process in its user
+// namespace, until none is found any more.
+func (e *environment) sweep() error {
+	own, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", e.userNS.Fd()))
+	if err != nil {
+		return fmt.Errorf("sweep processes: %w", err)
+	}
+	for {
+		found := 0
+		links, err := filepath.Glob("/proc/[0-9]*/ns/user")
+		if err != nil {
+			return fmt.Errorf("sweep processes: %w", err)
+		}
+		for _, link := range links {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(link))))
+			if err != nil {
+				continue
+			}
+			// The descriptor first: the process that is looked at is then the one that is killed.
+			fd, err := unix.PidfdOpen(pid, 0)
+			if err != nil {
+				continue // it has ended
+			}
+			if ns, err := os.Readlink(link); err == nil && ns == own {
+				found++
+				if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+					unix.Close(fd)
+					return fmt.Errorf("kill process %d: %w", pid, err)
+				}
+				// An orphan is ours to reap; others are reaped by their parents, or become ours when these have ended.
+				if _, err := unix.Wait4(pid, nil, 0, nil); err != nil && !errors.Is(err, unix.ECHILD) && !errors.Is(err, unix.EINTR) {
+					unix.Close(fd)
+					return fmt.Errorf("reap process %d: %w", pid, err)
+				}
+			}
+			unix.Close(fd)
+		}
+		if found == 0 {
+			return nil
+		}
+	}
+}
