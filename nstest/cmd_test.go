@@ -468,19 +468,21 @@ func TestCommandLeaksNothing(t *testing.T) {
 	fail := func() {
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
-		for _, change := range []func(*nstest.Cmd){
-			func(c *nstest.Cmd) {},
-			func(c *nstest.Cmd) { c.Path = "/no/such" },
-			func(c *nstest.Cmd) { c.Dir = "/no/such" },
-			func(c *nstest.Cmd) { c.Env = []string{"A=\x00"} },
-			func(c *nstest.Cmd) { c.User = &nstest.User{UID: 1 << 31, GID: 1 << 31, Groups: []int{-1}} },
-			func(c *nstest.Cmd) { c.Stderr = (*os.File)(nil) },
-			func(c *nstest.Cmd) { *c = *h.CommandContext(gone, "true") },
+		with := func(change func(*nstest.Cmd)) func() *nstest.Cmd {
+			return func() *nstest.Cmd { c := h.Command("true"); change(c); return c }
+		}
+		for _, command := range []func() *nstest.Cmd{
+			with(func(c *nstest.Cmd) {}),
+			with(func(c *nstest.Cmd) { c.Path = "/no/such" }),
+			with(func(c *nstest.Cmd) { c.Dir = "/no/such" }),
+			with(func(c *nstest.Cmd) { c.Env = []string{"A=\x00"} }),
+			with(func(c *nstest.Cmd) { c.User = &nstest.User{UID: 1 << 31, GID: 1 << 31} }),
+			with(func(c *nstest.Cmd) { c.Stderr = (*os.File)(nil) }),
+			func() *nstest.Cmd { return h.CommandContext(gone, "true") },
 		} {
 			for _, pipes := range []bool{false, true} {
-				c := h.Command("true")
-				change(c)
-				if pipes && c.Stderr == nil {
+				c := command()
+				if pipes {
 					if _, err := c.StdinPipe(); err != nil {
 						t.Fatal(err)
 					}

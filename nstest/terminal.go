@@ -43,10 +43,12 @@ func (t *Terminal) Resize(rows, cols uint16) error {
 	if err != nil {
 		return fmt.Errorf("nstest: resize terminal: %w", err)
 	}
-	ctlErr := c.Control(func(fd uintptr) {
+	if c.Control(func(fd uintptr) {
 		err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
-	})
-	if err = errors.Join(ctlErr, err); err != nil {
+	}) != nil {
+		err = os.ErrClosed
+	}
+	if err != nil {
 		return fmt.Errorf("nstest: resize terminal: %w", err)
 	}
 	return nil

@@ -45,7 +45,7 @@ func files() []entry {
 
 // kept tells what nstest opens once in a program: a descriptor of the program itself, and its static init.
 func kept(target, info string) bool {
-	self := "\nPid:\t" + strconv.Itoa(os.Getpid()) + "\n"
+	self := "\nPid:\t" + selfPID() + "\n"
 	return strings.HasPrefix(target, "/memfd:nstest-init") ||
 		strings.HasSuffix(target, "[pidfd]") && strings.Contains(info, self) ||
 		strings.HasPrefix(target, "pidfd:") && strings.Contains(info, self)

@@ -9,6 +9,7 @@ import (
 // residents are goroutines that live as long as the program once they were started: those of the testing package, which
 // are other tests, of os/signal, and the threads that nstest keeps for Do and for starting keepers.
 var residents = regexp.MustCompile(`^(testing\.\(\*[TFM]\)\.|testing\.runTests|testing\.tRunner|os/signal\.|` +
+	`github\.com/onsi/ginkgo/v2/internal/interrupt_handler\.|` +
 	`github\.com/hermetic-go/nstest/nstest/internal/ns\.(Visit|visitor|init))`)
 
 func goroutines() []entry {

@@ -23,7 +23,11 @@ const planting = "NSTEST_LEAKS_PLANT"
 
 func TestMain(m *testing.M) {
 	if what := os.Getenv(planting); what != "" {
+		settled = 200 * time.Millisecond
 		os.Exit(run(planter(what), os.Stdout))
+	}
+	if os.Getenv("NSTEST_LEAKS_FORGETFUL") != "" { // see TestASuiteFailsForWhatItsSpecsForget
+		settled = 200 * time.Millisecond
 	}
 	os.Exit(Main(m))
 }
@@ -43,7 +47,7 @@ func (p planter) Run() int {
 	return 0
 }
 
-// plants run in a program of their own, in user, network and mount namespaces of their own without any mapped id.
+// plants run in a program of their own, as root of user, network, mount and PID namespaces of their own.
 var plants = map[string]func() error{
 	"nothing": func() error { return nil },
 	"mount":   func() error { return unix.Mount("/tmp", "/mnt", "", unix.MS_BIND, "") },
@@ -74,6 +78,7 @@ var plants = map[string]func() error{
 		return <-done
 	},
 	"threads": func() error {
+		before := len(tasks())
 		for range threadSlack + 20 {
 			r, _, err := os.Pipe()
 			if err != nil {
@@ -84,6 +89,9 @@ var plants = map[string]func() error{
 				_ = unix.SetNonblock(int(r.Fd()), false)
 				_, _ = unix.Read(int(r.Fd()), b[:])
 			}()
+		}
+		for len(tasks()) < before+threadSlack+20 {
+			runtime.Gosched()
 		}
 		return nil
 	},
@@ -109,7 +117,11 @@ func planted(t *testing.T, what string) (int, string) {
 	t.Helper()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), planting+"="+what)
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID}
+	c.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.Process.Kill() })
@@ -246,9 +258,11 @@ type recorder struct {
 	errors   []string
 }
 
-func (r *recorder) Helper()                           {}
-func (r *recorder) Cleanup(f func())                  { r.cleanups = append(r.cleanups, f) }
-func (r *recorder) Errorf(format string, args ...any) { r.errors = append(r.errors, fmt.Sprintf(format, args...)) }
+func (r *recorder) Helper()          {}
+func (r *recorder) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Errorf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
 func (r *recorder) end() {
 	for _, f := range slices.Backward(r.cleanups) {
 		f()

@@ -2,7 +2,6 @@ package leaks
 
 import (
 	"os"
-	"strconv"
 	"strings"
 )
 
@@ -70,10 +69,7 @@ func sockets(tree []process) []entry {
 	if len(named) == 0 {
 		return nil
 	}
-	self := process{pid: strconv.Itoa(os.Getpid()), command: "this program"}
-	if pid, err := os.Readlink("/proc/self"); err == nil {
-		self.pid = pid
-	}
+	self := process{pid: selfPID(), command: "this program"}
 	var list []entry
 	for _, p := range append([]process{self}, tree...) {
 		fds, err := os.ReadDir("/proc/" + p.pid + "/fd")

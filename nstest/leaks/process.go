@@ -32,12 +32,17 @@ func descendants() []process {
 			walk(p.pid)
 		}
 	}
-	self, err := os.Readlink("/proc/self") // our own number as this /proc has it
-	if err != nil {
-		return nil
-	}
-	walk(self)
+	walk(selfPID())
 	return list
+}
+
+// selfPID is this program's number as /proc has it, which may belong to another PID namespace.
+func selfPID() string {
+	pid, err := os.Readlink("/proc/self")
+	if err != nil {
+		return strconv.Itoa(os.Getpid())
+	}
+	return pid
 }
 
 func readProcess(dir string) (process, bool) {

@@ -302,6 +302,11 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 		return nil, err
 	}
 	e.hosts[k] = h
+	if len(e.faults) > 0 { // one that names this host holds for it, also when the host was removed and is back
+		if err := e.enforce(); err != nil {
+			return nil, err
+		}
+	}
 	return h, nil
 }
 

@@ -44,14 +44,21 @@ func (c *Child) Exit() Exit { return c.exit }
 
 // An Agent is the connection to one init. Its methods may be called from any goroutine; the init does one thing at a time.
 type Agent struct {
-	conn     *net.UnixConn
-	mu       sync.Mutex // one request at a time
-	replies  chan reply
-	gone     chan struct{}
-	children struct {
-		sync.Mutex
-		list map[int]*Child
-	}
+	conn *net.UnixConn
+	gone chan struct{}
+	turn sync.Mutex // held by the one request that is under way
+
+	mu       sync.Mutex // guards what follows
+	waiting  *request   // the one that the next reply answers
+	ended    bool
+	children map[int]*Child
+}
+
+// A request waits for its reply: the channel gets one, or is closed when the init has ended.
+type request struct {
+	kind  uint32
+	want  int // files
+	reply chan reply
 }
 
 type reply struct {
@@ -77,43 +84,36 @@ func NewAgent(ours *os.File) (*Agent, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open control connection: %w", err), ours.Close())
 	}
-	a := &Agent{conn: c.(*net.UnixConn), replies: make(chan reply, 1), gone: make(chan struct{})}
-	a.children.list = map[int]*Child{}
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("open control connection: %w", unix.ENOTSOCK), c.Close(), ours.Close())
+	}
+	a := &Agent{conn: conn, gone: make(chan struct{}), children: map[int]*Child{}}
 	go a.read()
 	return a, ours.Close()
 }
 
-// Close hangs up: the init exits and its PID namespace ends with it.
+// Close hangs up: the init exits and its PID namespace ends with it. Whoever waits for an answer gets ErrGone.
 func (a *Agent) Close() error { return a.conn.Close() }
 
 // Gone is closed when the init has ended or hung up.
 func (a *Agent) Gone() <-chan struct{} { return a.gone }
 
 // Run executes p in the init itself and returns the files that its calls returned, in the order of the calls. The
-// caller closes them.
+// caller closes them. When a call fails, the error is a *CallError, the calls before it stay done, and the descriptors
+// that they opened are closed where the program says so (Return, Close). It waits for as long as the calls take.
 func (a *Agent) Run(p *Program) ([]*os.File, error) {
-	want := 0
-	for _, o := range p.ops {
-		if o.flags&flagReturn != 0 {
-			want++
-		}
-	}
 	r, err := a.request(p, kindRun, 0)
-	if err == nil && len(r.files) != want {
-		for _, f := range r.files {
-			f.Close()
-		}
-		return nil, errProtocol
-	}
 	return r.files, err
 }
 
-// Start executes p in a new child of the init; it ends with Exec.
+// Start executes p in a new child of the init; it ends with Exec. Start returns when the child executes its program, or
+// could not: that is a *CallError too.
 func (a *Agent) Start(p *Program) (*Child, error) {
-	r, err := a.request(p, kindChild, 0)
-	if err == nil && r.child == nil {
-		return nil, errProtocol
+	if n := len(p.ops); p.err == nil && (n == 0 || p.ops[n-1].flags&flagExec == 0) {
+		return nil, fmt.Errorf("start process: the program does not end with Exec: %w", unix.EINVAL)
 	}
+	r, err := a.request(p, kindChild, 0)
 	return r.child, err
 }
 
@@ -125,19 +125,20 @@ func (a *Agent) Fork(cloneFlags uintptr) (*Agent, *Child, error) {
 		return nil, nil, err
 	}
 	defer theirs.Close()
+	sub, err := NewAgent(ours)
+	if err != nil {
+		return nil, nil, err
+	}
 	var p Program
 	p.File(theirs)
 	r, err := a.request(&p, kindFork, cloneFlags)
-	if err == nil && r.child == nil {
-		err = errProtocol
-	}
 	if err != nil {
-		return nil, nil, errors.Join(err, ours.Close())
+		return nil, nil, errors.Join(err, sub.Close())
 	}
-	sub, err := NewAgent(ours)
-	return sub, r.child, err
+	return sub, r.child, nil
 }
 
+// request sends p and waits for the reply, which is the kind's: a child, or as many files as p returns.
 func (a *Agent) request(p *Program, kind uint32, flags uintptr) (reply, error) {
 	image, err := p.image(kind, flags)
 	if err != nil {
@@ -162,74 +163,120 @@ func (a *Agent) request(p *Program, kind uint32, flags uintptr) (reply, error) {
 		}
 		oob = unix.UnixRights(fds...)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	q := &request{kind: kind, want: p.wanted, reply: make(chan reply, 1)}
+	if err := a.expect(q); err != nil {
+		return reply{}, err
+	}
 	_, _, err = a.conn.WriteMsgUnix(image, oob, nil)
 	runtime.KeepAlive(files)
 	if err != nil {
-		return reply{}, fmt.Errorf("%w: %w", ErrGone, err)
-	}
-	select {
-	case r := <-a.replies:
-		if r.op >= 0 {
-			return reply{}, p.failure(int(r.op), r.errno)
+		if a.forget(q); errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
+			return reply{}, fmt.Errorf("%w: %w", ErrGone, err)
 		}
-		return r, nil
-	case <-a.gone:
+		return reply{}, fmt.Errorf("send to the init: %w", err)
+	}
+	r, ok := <-q.reply
+	switch {
+	case !ok:
 		return reply{}, ErrGone
+	case r.op >= 0:
+		return reply{}, p.failure(int(r.op), r.errno)
+	}
+	return r, nil
+}
+
+func (a *Agent) expect(q *request) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		return ErrGone
+	}
+	a.waiting = q
+	return nil
+}
+
+// forget takes q back, which was not sent.
+func (a *Agent) forget(q *request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting == q {
+		a.waiting = nil
 	}
 }
 
-// read dispatches what the init says. A child is entered before anything later is read, so that its end, which the
-// init can only tell later, always finds it.
+// read takes what the init says, until it ends or does not keep to the protocol: then it is hung up on.
 func (a *Agent) read() {
 	defer a.end()
-	buf, oob := make([]byte, 16+8*256), make([]byte, unix.CmsgSpace(4*32))
+	buf, oob := make([]byte, 16+8*maxOps+1), make([]byte, unix.CmsgSpace(4*maxReturn))
 	for {
-		n, oobn, _, _, err := a.conn.ReadMsgUnix(buf, oob)
-		if err != nil || n < 16 {
+		n, oobn, flags, _, err := a.conn.ReadMsgUnix(buf, oob)
+		if err != nil || n == 0 {
 			return
 		}
 		files, err := receive(oob[:oobn])
-		if err != nil {
-			return
-		}
-		le := binary.LittleEndian
-		kind, op, errno, pid := le.Uint32(buf), int32(le.Uint32(buf[4:])), le.Uint32(buf[8:]), int(int32(le.Uint32(buf[12:])))
-		if kind == kindExit {
-			a.exited(pid, unix.WaitStatus(errno), buf[16:n])
-			continue
-		}
-		r := reply{op: op, errno: unix.Errno(errno), files: files}
-		if pid > 0 && len(files) == 1 {
-			r.child = &Child{PID: pid, PIDFD: files[0], done: make(chan struct{})}
-			r.files = nil
-			a.children.Lock()
-			a.children.list[pid] = r.child
-			a.children.Unlock()
-		}
-		select {
-		case a.replies <- r:
-		default: // an answer to nothing: whoever speaks there is not our init any more
+		if err != nil || flags&(unix.MSG_CTRUNC|unix.MSG_TRUNC) != 0 || !a.take(buf[:n], files) {
+			discard(files)
 			return
 		}
 	}
 }
 
+// take dispatches one message. It reports whether it, and the files that came along, are what they have to be. A child
+// is entered before anything later is read, so that its end, which the init can only tell later, always finds it.
+func (a *Agent) take(msg []byte, files []*os.File) bool {
+	if len(msg) < 16 {
+		return false
+	}
+	ne := binary.NativeEndian
+	kind, op, errno, pid := ne.Uint32(msg), int32(ne.Uint32(msg[4:])), ne.Uint32(msg[8:]), int(int32(ne.Uint32(msg[12:])))
+	if kind == kindExit {
+		a.exited(pid, unix.WaitStatus(errno), msg[16:])
+		return len(files) == 0
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q := a.waiting
+	if kind != kindReply || q == nil {
+		return false // an answer to nothing: whoever speaks there is not our init any more
+	}
+	r := reply{op: op, errno: unix.Errno(errno), files: files}
+	switch {
+	case op >= 0:
+		if len(files) != 0 || pid != 0 {
+			return false
+		}
+	case q.kind == kindRun:
+		if len(files) != q.want || pid != 0 {
+			return false
+		}
+	default:
+		if len(files) != 1 || pid <= 0 || a.children[pid] != nil {
+			return false
+		}
+		r.child, r.files = &Child{PID: pid, PIDFD: files[0], done: make(chan struct{})}, nil
+		a.children[pid] = r.child
+	}
+	a.waiting = nil
+	q.reply <- r
+	return true
+}
+
 func (a *Agent) exited(pid int, status unix.WaitStatus, usage []byte) {
-	a.children.Lock()
-	c := a.children.list[pid]
-	delete(a.children.list, pid)
-	a.children.Unlock()
+	a.mu.Lock()
+	c := a.children[pid]
+	delete(a.children, pid)
+	a.mu.Unlock()
 	if c == nil {
 		return // an orphan
 	}
 	c.exit.Status = status
 	if len(usage) >= 24 {
-		le := binary.LittleEndian
-		c.exit.UserTime = time.Duration(le.Uint64(usage)) * time.Microsecond
-		c.exit.SystemTime = time.Duration(le.Uint64(usage[8:])) * time.Microsecond
-		c.exit.MaxRSS = int64(le.Uint64(usage[16:]))
+		ne := binary.NativeEndian
+		c.exit.UserTime = time.Duration(ne.Uint64(usage)) * time.Microsecond
+		c.exit.SystemTime = time.Duration(ne.Uint64(usage[8:])) * time.Microsecond
+		c.exit.MaxRSS = int64(ne.Uint64(usage[16:]))
 	}
 	close(c.done)
 }
@@ -237,16 +284,29 @@ func (a *Agent) exited(pid int, status unix.WaitStatus, usage []byte) {
 // end tells everybody who waits that nothing will come any more.
 func (a *Agent) end() {
 	a.conn.Close()
-	close(a.gone)
-	a.children.Lock()
-	defer a.children.Unlock()
-	for pid, c := range a.children.list {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	if a.waiting != nil {
+		close(a.waiting.reply)
+		a.waiting = nil
+	}
+	for pid, c := range a.children {
 		c.exit = Exit{Status: unix.WaitStatus(unix.SIGKILL), Lost: true}
 		close(c.done)
-		delete(a.children.list, pid)
+		delete(a.children, pid)
+	}
+	close(a.gone)
+}
+
+// discard closes files that nobody asked for.
+func discard(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
 }
 
+// receive takes the files out of a control message. On error it has closed all.
 func receive(oob []byte) ([]*os.File, error) {
 	if len(oob) == 0 {
 		return nil, nil
@@ -259,10 +319,10 @@ func receive(oob []byte) ([]*os.File, error) {
 	for _, m := range msgs {
 		fds, err := unix.ParseUnixRights(&m)
 		if err != nil {
+			discard(files)
 			return nil, err
 		}
-		for _, fd := range fds {
-			unix.CloseOnExec(fd)
+		for _, fd := range fds { // the net package asks for them with MSG_CMSG_CLOEXEC
 			files = append(files, os.NewFile(uintptr(fd), "from init"))
 		}
 	}

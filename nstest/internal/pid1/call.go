@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"encoding/binary"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -106,7 +107,7 @@ func (p *Program) Setdomainname(name string) {
 func (p *Program) SetCredentials(uid, gid int, groups []int) {
 	list := make([]byte, 0, 4*len(groups))
 	for _, g := range groups {
-		list = append(list, byte(g), byte(g>>8), byte(g>>16), byte(g>>24))
+		list = binary.NativeEndian.AppendUint32(list, uint32(g))
 	}
 	p.Try("setgroups", unix.SYS_SETGROUPS, Int(len(groups)), p.Bytes(list))
 	p.Call("setresgid", unix.SYS_SETRESGID, Int(gid), Int(gid), Int(gid))

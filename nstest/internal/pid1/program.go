@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The format of a request, little-endian and in the byte order of both architectures. static/init.c has the same structures.
+// The format of a request, in the machine's own byte order. static/init.c has the same structures.
 //
 //	header  magic kind size nops nreloc nfix uint32, clone flags uint64
 //	ops     nr uint64, arg [6]uint64, ref [6]uint8, flags uint8, pad uint8
@@ -23,6 +23,7 @@ const (
 	opSize     = 64
 	maxOps     = 255 // a reference to a result is one byte
 	maxFiles   = 30
+	maxReturn  = 32 // files that come back
 	maxInline  = 60 << 10
 
 	kindRun   = 1
@@ -36,6 +37,9 @@ const (
 
 	kindReply = 1
 	kindExit  = 2
+
+	noChild = 256 // in place of the index of a call that failed: clone(2) did
+	noImage = 257 // the program could not be taken
 )
 
 // A Program is a list of system calls for an init to execute, with everything that their arguments point to. The zero
@@ -46,6 +50,7 @@ type Program struct {
 	data   []byte
 	relocs []int // offsets into data
 	files  []*os.File
+	wanted int // files that come back
 	err    error
 }
 
@@ -109,7 +114,7 @@ func (p *Program) Strings(list []string) Arg {
 	at := p.Bytes(make([]byte, 8*(len(list)+1)))
 	for i, a := range addrs {
 		off := int(at.value) + 8*i
-		binary.LittleEndian.PutUint64(p.data[off:], a)
+		binary.NativeEndian.PutUint64(p.data[off:], a)
 		p.relocs = append(p.relocs, off)
 	}
 	return at
@@ -119,11 +124,11 @@ func (p *Program) Strings(list []string) Arg {
 func (p *Program) Pointers(words []uint64, addrs map[int]Arg) Arg {
 	at := p.Bytes(make([]byte, 8*len(words)))
 	for i, w := range words {
-		binary.LittleEndian.PutUint64(p.data[int(at.value)+8*i:], w)
+		binary.NativeEndian.PutUint64(p.data[int(at.value)+8*i:], w)
 	}
 	for i, a := range addrs {
 		off := int(at.value) + 8*i
-		binary.LittleEndian.PutUint64(p.data[off:], a.value)
+		binary.NativeEndian.PutUint64(p.data[off:], a.value)
 		p.relocs = append(p.relocs, off)
 	}
 	return at
@@ -151,7 +156,14 @@ func (p *Program) Call(name string, nr uintptr, args ...Arg) Result {
 		return 0
 	}
 	o := op{name: name, nr: nr}
-	copy(o.args[:], args)
+	if copy(o.args[:], args) < len(args) {
+		p.fail(fmt.Errorf("%s: %d arguments: %w", name, len(args), unix.EINVAL))
+	}
+	for _, a := range args {
+		if a.kind == argResult && (a.value == 0 || a.value > uint64(len(p.ops))) {
+			p.fail(fmt.Errorf("%s: an argument is the result of a call that is not before it: %w", name, unix.EINVAL))
+		}
+	}
 	p.ops = append(p.ops, o)
 	return Result(len(p.ops) - 1)
 }
@@ -164,7 +176,12 @@ func (p *Program) Try(name string, nr uintptr, args ...Arg) Result {
 }
 
 // Return makes the file descriptor that r stands for come back to the sender.
-func (p *Program) Return(r Result) { p.mark(r, flagReturn) }
+func (p *Program) Return(r Result) {
+	if p.wanted++; p.wanted > maxReturn {
+		p.fail(fmt.Errorf("more than %d files to return from one program: %w", maxReturn, unix.E2BIG))
+	}
+	p.mark(r, flagReturn)
+}
 
 func (p *Program) mark(r Result, flag uint8) {
 	if int(r) < len(p.ops) {
@@ -206,16 +223,16 @@ func (p *Program) image(kind uint32, cloneFlags uintptr) ([]byte, error) {
 	}
 	size := base + len(p.data)
 	b := make([]byte, 0, size)
-	le := binary.LittleEndian
+	ne := binary.NativeEndian
 	if size > maxInline {
 		kind |= kindLarge
 	}
 	for _, v := range []uint32{magic, kind, uint32(size), uint32(len(p.ops)), uint32(nreloc), uint32(len(fixes) / 2)} {
-		b = le.AppendUint32(b, v)
+		b = ne.AppendUint32(b, v)
 	}
-	b = le.AppendUint64(b, uint64(cloneFlags))
+	b = ne.AppendUint64(b, uint64(cloneFlags))
 	for _, o := range p.ops {
-		b = le.AppendUint64(b, uint64(o.nr))
+		b = ne.AppendUint64(b, uint64(o.nr))
 		var refs [6]byte
 		for k, a := range o.args {
 			v := a.value
@@ -225,16 +242,16 @@ func (p *Program) image(kind uint32, cloneFlags uintptr) ([]byte, error) {
 			case argResult:
 				refs[k], v = byte(a.value), 0
 			}
-			b = le.AppendUint64(b, v)
+			b = ne.AppendUint64(b, v)
 		}
 		b = append(b, refs[:]...)
 		b = append(b, o.flags, 0)
 	}
 	for _, v := range relocs {
-		b = le.AppendUint32(b, v)
+		b = ne.AppendUint32(b, v)
 	}
 	for _, v := range fixes {
-		b = le.AppendUint32(b, v)
+		b = ne.AppendUint32(b, v)
 	}
 	for len(b) < base {
 		b = append(b, 0)
@@ -242,7 +259,7 @@ func (p *Program) image(kind uint32, cloneFlags uintptr) ([]byte, error) {
 	b = append(b, p.data...)
 	for _, off := range p.relocs { // inner addresses are relative to the data until here
 		at := base + off
-		le.PutUint64(b[at:], le.Uint64(b[at:])+uint64(base))
+		ne.PutUint64(b[at:], ne.Uint64(b[at:])+uint64(base))
 	}
 	return b, nil
 }
@@ -258,16 +275,19 @@ func (e *CallError) Error() string { return e.Name + ": " + e.Errno.Error() }
 
 func (e *CallError) Unwrap() error { return e.Errno }
 
-// failure is the error for the call at index i.
+// failure is the error for what an init reports instead of success. The index may be anything.
 func (p *Program) failure(i int, errno unix.Errno) error {
-	if errno == unix.EBADMSG && i == 0 {
-		return errors.Join(ErrGone, errno)
+	switch {
+	case errno == 0 || errno > 4095:
+		return errProtocol
+	case i == noImage:
+		return fmt.Errorf("pass program to the init: %w", errno)
+	case i == noChild:
+		return fmt.Errorf("start process: %w", errno)
+	case i < 0 || i >= len(p.ops):
+		return errProtocol
 	}
-	name := "clone"
-	if i < len(p.ops) {
-		name = p.ops[i].name
-	}
-	return &CallError{Index: i, Name: name, Errno: errno}
+	return &CallError{Index: i, Name: p.ops[i].name, Errno: errno}
 }
 
 // memfd is the image as a file, for one that a message cannot hold.

@@ -22,7 +22,7 @@ var (
 			if m.mode() != Root {
 				detail = "with userxattr, in a user namespace"
 			}
-			return tried(t, detail), m.judge("overlayfs", "mount overlay", t.Overlay())
+			return tried(t, "overlay", detail), m.judge("overlayfs", "mount overlay", t.Overlay())
 		},
 	}
 	idMapped = &probe{

@@ -53,7 +53,7 @@ var (
 			if !m.exists("/proc/self/ns/time") {
 				return "", m.noKind("time")
 			}
-			return tried(t, "monotonic and boottime can be shifted"), m.judge("the time namespace", "time namespace", t.TimeNS())
+			return tried(t, "ns.time", "monotonic and boottime can be shifted"), m.judge("the time namespace", "time namespace", t.TimeNS())
 		},
 	}
 	namespaceProbes = []*probe{

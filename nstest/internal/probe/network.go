@@ -9,23 +9,19 @@ var (
 	bridge = &probe{
 		name: "bridge", title: "bridge", required: true, cost: "no networks: hosts cannot be connected",
 		look: func(m *machine, t Trials) (string, error) {
-			return tried(t, "a switch for every network"), m.judge("bridges", "add bridge", t.Bridge())
+			return tried(t, "bridge", "a switch for every network"), m.judge("bridges", "add bridge", t.Bridge())
 		},
 	}
 	veth = &probe{
 		name: "veth", title: "veth", required: true, cost: "no cables: hosts cannot be connected",
 		look: func(m *machine, t Trials) (string, error) {
-			return tried(t, "a cable for every host"), m.judge("veth", "add veth", t.Veth())
+			return tried(t, "veth", "a cable for every host"), m.judge("veth", "add veth", t.Veth())
 		},
 	}
 	netem = &probe{
 		name: "netem", title: "netem", cost: "impairments run in the userspace wire: the same results for more CPU time",
 		look: func(m *machine, t Trials) (string, error) {
-			detail := tried(t, "delay, loss and reordering in the kernel")
-			if threads, ok := t.(threadTrials); ok {
-				detail = tried(threads.derivedTrials, detail)
-			}
-			return detail, m.judge("netem", "add netem", t.Netem())
+			return tried(t, "netem", "delay, loss and reordering in the kernel"), m.judge("netem", "add netem", t.Netem())
 		},
 	}
 	nfTables = &probe{
@@ -36,7 +32,7 @@ var (
 			if err != nil && strings.Contains(err.Error(), "family bridge") {
 				op = "nftables bridge family"
 			}
-			return tried(t, "families inet and bridge"), m.judge("nftables", op, err)
+			return tried(t, "nftables", "families inet and bridge"), m.judge("nftables", op, err)
 		},
 	}
 	tun = &probe{
