@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,9 +131,9 @@ func TestProcessHostPid(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := c.Process.HostPid()
-	cmdline, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	if err != nil || string(cmdline) != "sleep\x001000\x00" {
-		t.Errorf("process %d is %q, %v", pid, cmdline, err)
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if want := fmt.Sprintf(`(?m)^NSpid:.*\t%d$`, c.Process.Pid); err != nil || !regexp.MustCompile(want).Match(status) {
+		t.Errorf("process %d is not process %d of a namespace inside: %v\n%s", pid, c.Process.Pid, err, status)
 	}
 	if inside := c.Process.Pid; inside == pid || inside < 2 {
 		t.Errorf("process %d is %d inside", pid, inside)

@@ -47,7 +47,9 @@ func (d *Dialer) resolve(ctx context.Context, n network, address string) ([]endp
 	if n.isUnix() {
 		return []endpoint{{path: address}}, nil
 	}
-	host, port, err := "", 0, error(nil)
+	var host string
+	var port int
+	var err error
 	if address != "" {
 		var service string
 		if host, service, err = net.SplitHostPort(address); err != nil {

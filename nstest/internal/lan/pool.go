@@ -179,7 +179,8 @@ func (p *Pool) trim() {
 	if !p.closed && len(p.idle) > maxIdle {
 		wait := p.grace - time.Since(p.idle[0].idleSince)
 		if wait <= 0 {
-			surplus, p.idle = p.idle[0], slices.Delete(p.idle, 0, 1)
+			surplus = p.idle[0] // in a statement of its own: Delete moves the others to this place
+			p.idle = slices.Delete(p.idle, 0, 1)
 			wait = trimPace
 		}
 		if len(p.idle) > maxIdle {

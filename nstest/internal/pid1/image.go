@@ -1,23 +1,40 @@
 package pid1
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
 
-// An Executable is how the init is executed.
+	"golang.org/x/sys/unix"
+)
+
+// An Executable is how the init is executed: with these arguments and this environment, and its control socket as file
+// descriptor 3.
 type Executable struct {
 	Path string
 	Args []string
+	Env  []string
 }
 
 const argv0 = "nstest-init"
 
-// Image is the init of this architecture: the static one where there is one, and this very program otherwise.
+// initVariable, set to "go", makes the init this very program also where there is a static one.
+const initVariable = "NSTEST_INIT"
+
+// Image is the init of this architecture: the static one where there is one that can be executed, and this very program
+// otherwise. The caller has /proc.
 func Image() (Executable, error) {
 	f, err := Static()
-	if err != nil {
+	switch v := os.Getenv(initVariable); {
+	case strconv.IntSize < 64:
+		return Executable{}, fmt.Errorf("the init needs an architecture of 64 bits: %w", errors.ErrUnsupported)
+	case v != "" && v != "go":
+		return Executable{}, fmt.Errorf("%s=%s: leave it empty, or set it to go: %w", initVariable, v, unix.EINVAL)
+	case v == "go", f == nil && err == nil, errors.Is(err, unix.EACCES): // vm.memfd_noexec=2 forbids the static one
+		return Executable{Path: "/proc/self/exe", Args: []string{argv0}, Env: fallbackEnv}, nil
+	case err != nil:
 		return Executable{}, err
 	}
-	if f == nil {
-		return Executable{Path: "/proc/self/exe", Args: []string{argv0}}, nil
-	}
-	return Executable{Path: fmt.Sprintf("/proc/self/fd/%d", f.Fd()), Args: []string{argv0}}, nil
+	return Executable{Path: fmt.Sprintf("/proc/self/fd/%d", f.Fd()), Args: []string{argv0}, Env: []string{}}, nil
 }

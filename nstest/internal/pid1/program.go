@@ -175,8 +175,13 @@ func (p *Program) Try(name string, nr uintptr, args ...Arg) Result {
 	return r
 }
 
-// Return makes the file descriptor that r stands for come back to the sender.
+// Return makes the file descriptor that r stands for come back to the sender. It cannot be that of a Try, which may
+// have none.
 func (p *Program) Return(r Result) {
+	if int(r) >= len(p.ops) || p.ops[r].flags&(flagIgnore|flagReturn) != 0 {
+		p.fail(fmt.Errorf("return a file: call %d has none to give: %w", r, unix.EINVAL))
+		return
+	}
 	if p.wanted++; p.wanted > maxReturn {
 		p.fail(fmt.Errorf("more than %d files to return from one program: %w", maxReturn, unix.E2BIG))
 	}

@@ -10,6 +10,7 @@ import (
 // Mode is by which rights environments are made.
 type Mode string
 
+// The modes.
 const (
 	Root     Mode = "root"     // with capabilities over the whole machine
 	Nested   Mode = "nested"   // with capabilities over a user namespace, as in an environment

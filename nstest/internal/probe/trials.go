@@ -199,7 +199,7 @@ func (d derivedTrials) Overlay() error {
 	if !d.m.atLeast(5, 11) {
 		return &Absent{
 			Feature: "overlayfs in a user namespace", Remedy: "Linux 5.11 or later, or run as root",
-			Cause: fmt.Errorf("Linux %s mounts an overlay for root only", d.m.release),
+			Cause: fmt.Errorf("kernel %s mounts an overlay for root only", d.m.release),
 		}
 	}
 	return d.has("overlayfs", "OVERLAY_FS", "overlay")

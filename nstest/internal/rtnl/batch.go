@@ -226,7 +226,7 @@ func (c *Conn) exchange(buf []byte, requests []request) error {
 	p := buffers.Get().(*[]byte)
 	defer buffers.Put(p)
 	for {
-		n, err := c.receive(nil, *p)
+		n, err := c.receiveAnswer(*p)
 		if errors.Is(err, unix.ENOBUFS) {
 			c.dirty = true // the kernel dropped an event or an answer; that of the last message may still be here
 			continue

@@ -135,34 +135,44 @@ func (c *Conn) transmit(p []byte) error {
 	return inner
 }
 
-// receive returns the next datagram of the kernel's, in p. With a nil ctx it waits for answerTimeout at most.
+// receive returns the next datagram of the kernel's, in p, when there is one or ctx has ended.
 func (c *Conn) receive(ctx context.Context, p []byte) (int, error) {
 	n, err := c.receiveOnce(p, false)
 	if err != unix.EAGAIN {
 		return n, err
 	}
-	if ctx == nil {
-		if err := c.file.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
-			return 0, c.cause(err)
-		}
-		n, err = c.receiveOnce(p, true)
-	} else {
-		interrupted := make(chan struct{})
-		stop := context.AfterFunc(ctx, func() {
-			_ = c.file.SetReadDeadline(time.Unix(1, 0))
-			close(interrupted)
-		})
-		if n, err = c.receiveOnce(p, true); !stop() {
-			<-interrupted // so that the deadline is not set after it was cleared below
-		}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.file.SetReadDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	if n, err = c.receiveOnce(p, true); !stop() {
+		<-interrupted // so that the deadline is not set after it was cleared below
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && ctx != nil {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = context.Cause(ctx)
 	}
+	return n, c.clearDeadline(err)
+}
+
+// receiveAnswer is receive for what the kernel answers at once: it waits for answerTimeout at most.
+func (c *Conn) receiveAnswer(p []byte) (int, error) {
+	n, err := c.receiveOnce(p, false)
+	if err != unix.EAGAIN {
+		return n, err
+	}
+	if err := c.file.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return 0, c.cause(err)
+	}
+	n, err = c.receiveOnce(p, true)
+	return n, c.clearDeadline(err)
+}
+
+func (c *Conn) clearDeadline(err error) error {
 	if resetErr := c.file.SetReadDeadline(time.Time{}); err == nil {
 		err = c.cause(resetErr)
 	}
-	return n, err
+	return err
 }
 
 func (c *Conn) receiveOnce(p []byte, wait bool) (n int, err error) {

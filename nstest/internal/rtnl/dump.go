@@ -295,7 +295,7 @@ func (c *Conn) queryLocked(r request, each func(message)) error {
 	p := buffers.Get().(*[]byte)
 	defer buffers.Put(p)
 	for {
-		n, err := c.receive(nil, *p)
+		n, err := c.receiveAnswer(*p)
 		if errors.Is(err, unix.ENOBUFS) {
 			c.dirty = true
 			continue
