@@ -211,6 +211,16 @@ func (e *Env) Self() *Host { return e.self }
 // Rootless reports whether the environment was made without root, so that its ids are the user's own.
 func (e *Env) Rootless() bool { return e.info.Rootless }
 
+// rootID is what the environment's root is outside.
+func (e *Env) rootID() int {
+	for _, r := range e.info.IDs {
+		if r.Inside == 0 {
+			return r.Outside
+		}
+	}
+	return 0
+}
+
 // Host is the host with this name. In an environment of a test it is made on first use, on the first network, and the
 // test fails if that is impossible. In an environment from Open it must exist: Host panics otherwise, as a program has
 // to handle the error of AddHost.

@@ -139,7 +139,7 @@ func (h *Host) networkNames() string {
 func (h *Host) Links() []*Link { return slices.Clone(h.links) }
 
 // Do runs f on a thread that is inside the host: in its network, mount, UTS, IPC and cgroup namespaces, and processes
-// that f starts are in its PID namespace. What f returns, its panic, and runtime.Goexit in it (so also t.FailNow) come
+// that f starts are in its PID namespace. Files that f makes belong to the environment's root. What f returns, its panic, and runtime.Goexit in it (so also t.FailNow) come
 // back to the caller. Goroutines that f starts run outside: use DialContext and Listen from those.
 //
 // Do needs CAP_SYS_ADMIN in the program's own user namespace: real root, a program run by `nstest run`, a hermetic spec.
@@ -158,7 +158,12 @@ func (h *Host) Do(f func() error) error {
 	}
 	var result error
 	kinds := ns.Net | ns.Mount | ns.UTS | ns.IPC | ns.Cgroup | ns.PID
-	if err := ns.Visit(files[0], kinds, func() error { result = f(); return nil }); err != nil {
+	visit := func() error { result = f(); return nil }
+	if root := h.env.rootID(); root != 0 {
+		plain := visit
+		visit = func() error { return ns.AsFileOwner(root, root, plain) }
+	}
+	if err := ns.Visit(files[0], kinds, visit); err != nil {
 		return wrap("do in host", h.env.name, h.name, err)
 	}
 	return result
