@@ -218,18 +218,40 @@ func TestProcessesEndWithTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestProcessOfRemovedHost(t *testing.T) {
-	env := nstest.New(t, nstest.Config{})
-	c := env.Host("web").Command("sleep", "1000")
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := env.RemoveHost("web"); err != nil {
-		t.Fatal(err)
-	}
-	var ee *nstest.ExitError
-	if err := c.Wait(); !errors.As(err, &ee) || ee.Signal() != syscall.SIGKILL || errors.Is(err, nstest.ErrClosed) {
-		t.Errorf("a command on a removed host: %v", err)
+func TestProcessesEndWithTheirHost(t *testing.T) {
+	for name, cfg := range map[string]nstest.HostConfig{
+		"own PID namespace": {Name: "web"},
+		"shared":            {Name: "web", PID: nstest.FromSelf},
+		"network only":      {Name: "web", NetOnly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := nstest.New(t, nstest.Config{})
+			h, err := env.AddHost(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := h.Command("sh", "-c", "setsid sleep 1000 & echo ready; exec sleep 1000")
+			out, err := c.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+				t.Fatal(err)
+			}
+			if err := env.RemoveHost("web"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(out); err != nil { // ends with the last that holds it
+				t.Error(err)
+			}
+			var ee *nstest.ExitError
+			if err := c.Wait(); !errors.As(err, &ee) || ee.Signal() != syscall.SIGKILL || errors.Is(err, nstest.ErrClosed) {
+				t.Errorf("a command on a removed host: %v", err)
+			}
+		})
 	}
 }
 

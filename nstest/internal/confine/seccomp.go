@@ -96,6 +96,8 @@ func Seccomp(p *pid1.Program, allowIOUring bool) {
 		code = append(code, i.Jt, i.Jf)
 		code = binary.NativeEndian.AppendUint32(code, i.K)
 	}
-	fprog := p.Pointers([]uint64{uint64(len(prog)), 0}, map[int]pid1.Arg{1: p.Bytes(code)})
+	length := make([]byte, 8) // struct sock_fprog begins with a short
+	binary.NativeEndian.PutUint16(length, uint16(len(prog)))
+	fprog := p.Pointers([]uint64{binary.NativeEndian.Uint64(length), 0}, map[int]pid1.Arg{1: p.Bytes(code)})
 	p.Call("install seccomp filter", unix.SYS_SECCOMP, pid1.Int(unix.SECCOMP_SET_MODE_FILTER), pid1.Int(0), fprog)
 }

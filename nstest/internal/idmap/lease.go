@@ -25,16 +25,19 @@ type Lease struct {
 	locks       []int
 }
 
-// ranges held by other containers according to subuid(5) are never taken.
-var reserved = sync.OnceValue(func() []Range {
+// reserved are the ranges that belong to other containers according to subuid(5); they are never taken.
+var reserved = sync.OnceValue(func() []Range { return granted(subuidFile, subgidFile) })
+
+// granted are the ranges that the files give to anybody. A file that cannot be read gives none.
+func granted(files ...string) []Range {
 	var all []Range
-	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+	for _, file := range files {
 		if r, err := grants(file, func(string) bool { return true }); err == nil {
 			all = append(all, r...)
 		}
 	}
 	return all
-})
+}
 
 // Take leases count ids, rounded up to a multiple of Size. The lock is an abstract socket for each Size ids, whose name
 // the kernel lets only one process have and forgets with it: nothing is left of a process that is killed. Processes in

@@ -57,9 +57,16 @@ func (m Map) Write(pid int) error {
 		name   string
 		ranges []Range
 	}{{"uid_map", m.UIDs}, {"gid_map", m.GIDs}} {
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, f.name), []byte(format(f.ranges)), 0); err != nil {
-			return fmt.Errorf("write %s: %w", f.name, err)
+		if err := write(pid, f.name, f.ranges); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func write(pid int, name string, ranges []Range) error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, name), []byte(format(ranges)), 0); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

@@ -11,48 +11,47 @@ import (
 	"strings"
 )
 
+// Where the system grants ids to users. Tests have files of their own.
+var subuidFile, subgidFile = "/etc/subuid", "/etc/subgid"
+
 // WriteUnprivileged writes the maps of process pid, a child of this process in a new user namespace, without any
 // privilege: id 0 inside is the caller; ids from 1 on are the caller's subordinate ids (subuid(5)) where newuidmap(1)
 // and newgidmap(1) are installed and grant some. It returns what it wrote, and why there is only one id, if so.
 func WriteUnprivileged(pid int) (m Map, why error, err error) {
 	uid, gid := os.Geteuid(), os.Getegid()
-	uids, uerr := subordinate("/etc/subuid", uid)
-	gids, gerr := subordinate("/etc/subgid", uid)
-	if uerr == nil && gerr == nil {
-		m = Map{
-			UIDs: append([]Range{{0, uid, 1}}, uids...),
-			GIDs: append([]Range{{0, gid, 1}}, gids...),
+	one := Map{UIDs: []Range{{0, uid, 1}}, GIDs: []Range{{0, gid, 1}}}
+	uids, uerr := subordinate(subuidFile, uid)
+	gids, gerr := subordinate(subgidFile, uid)
+	if why = errors.Join(uerr, gerr); why == nil {
+		m = Map{UIDs: append(one.UIDs, uids...), GIDs: append(one.GIDs, gids...)}
+		// A map can be written only once: the one with the ids of groups first, which is refused for the same reasons.
+		if why = byHelper("newgidmap", pid, m.GIDs); why == nil {
+			if why = byHelper("newuidmap", pid, m.UIDs); why == nil {
+				return m, nil, nil
+			}
+			m.UIDs = one.UIDs
+			return m, why, write(pid, "uid_map", m.UIDs)
 		}
-		if why = m.writeByHelper(pid); why == nil {
-			return m, nil, nil
-		}
-	} else {
-		why = errors.Join(uerr, gerr)
 	}
 	// setgroups must be given up before a group map may be written without privilege (Linux 3.19).
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/setgroups", pid), []byte("deny"), 0); err != nil && !os.IsNotExist(err) {
 		return Map{}, why, fmt.Errorf("give up setgroups: %w", err)
 	}
-	m = Map{UIDs: []Range{{0, uid, 1}}, GIDs: []Range{{0, gid, 1}}}
-	return m, why, m.Write(pid)
+	return one, why, one.Write(pid)
 }
 
-func (m Map) writeByHelper(pid int) error {
-	for _, h := range []struct {
-		name   string
-		ranges []Range
-	}{{"newuidmap", m.UIDs}, {"newgidmap", m.GIDs}} {
-		path, err := exec.LookPath(h.name)
-		if err != nil {
-			return fmt.Errorf("%w (Debian, Ubuntu: package uidmap)", err)
-		}
-		args := []string{strconv.Itoa(pid)}
-		for _, r := range h.ranges {
-			args = append(args, strconv.Itoa(r.Inside), strconv.Itoa(r.Outside), strconv.Itoa(r.Count))
-		}
-		if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", h.name, err, strings.TrimSpace(string(out)))
-		}
+// byHelper lets one of the programs of newuidmap(1) write a map.
+func byHelper(name string, pid int, ranges []Range) error {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return fmt.Errorf("%w (Debian, Ubuntu: package uidmap)", err)
+	}
+	args := []string{strconv.Itoa(pid)}
+	for _, r := range ranges {
+		args = append(args, strconv.Itoa(r.Inside), strconv.Itoa(r.Outside), strconv.Itoa(r.Count))
+	}
+	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

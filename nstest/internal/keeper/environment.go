@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type environment struct {
 	agent  *pid1.Agent
 	root   *rootfs.Root
 	zone   *names.Zone
+	cable  *cable // of its own host; nil without a network
 
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
@@ -75,6 +77,15 @@ var steps = []struct {
 	{"attach network", (*environment).attachSelf},
 }
 
+// Steps names the steps of opening an environment, in order.
+func Steps() []string {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // open makes an environment. When it fails, everything that was made is gone again.
 func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment, error) {
 	s.mu.Lock()
@@ -110,7 +121,8 @@ func (e *environment) explain(err error) error {
 	}
 	var errno unix.Errno
 	var r *refusal
-	if !errors.As(err, &errno) || errors.As(err, &r) {
+	var unfit *rootfs.Unfit
+	if !errors.As(err, &errno) || errors.As(err, &r) || errors.As(err, &unfit) {
 		return err
 	}
 	w := explained(err, step(err)+": "+err.Error()).(*wire.Error)
@@ -150,7 +162,7 @@ func (e *environment) close() error {
 		return e.closeErr
 	}
 	e.closed = true
-	hosts, networks := e.hosts, e.networks
+	hosts, networks := maps.Clone(e.hosts), e.networks // a host that is being made may still be taken out of the map
 	procs := e.procs
 	e.procs = map[int]*process{}
 	e.mu.Unlock()
@@ -158,24 +170,26 @@ func (e *environment) close() error {
 
 	var errs []error
 	if e.init != nil {
-		// The kernel ends the whole PID namespace with its init, and returns from the wait when that is done. Links and
-		// mounts end with their namespaces; deleting them one by one takes a hundred times longer.
 		errs = append(errs, e.init.Kill())
-		if _, err := e.init.Wait(); err != nil {
-			errs = append(errs, fmt.Errorf("wait for init: %w", err))
-		}
-		errs = append(errs, e.init.PIDFD.Close())
-		if !e.kinds.Has(ns.PID) && e.userNS != nil {
-			errs = append(errs, e.sweep())
-		}
 	}
-	for _, h := range hosts {
+	for _, h := range hosts { // while the kernel is at it
 		if h != nil {
 			errs = append(errs, h.close())
 		}
 	}
 	if e.agent != nil {
 		errs = append(errs, ignoreClosed(e.agent.Close()))
+	}
+	if e.init != nil {
+		// The kernel ends the whole PID namespace with its init, and returns from the wait when that is done. Links and
+		// mounts end with their namespaces; deleting them one by one takes a hundred times longer.
+		if _, err := e.init.Wait(); err != nil {
+			errs = append(errs, fmt.Errorf("wait for init: %w", err))
+		}
+		errs = append(errs, e.init.PIDFD.Close())
+		if !e.kinds.Has(ns.PID) && e.userNS != nil {
+			errs = append(errs, sweep(e.userNS, "user"))
+		}
 	}
 	for _, p := range procs {
 		errs = append(errs, p.child.PIDFD.Close())

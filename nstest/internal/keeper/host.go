@@ -46,6 +46,17 @@ type cable struct {
 	port    lan.PortID
 }
 
+// addresses are all addresses on cables.
+func addresses(cables []*cable) []netip.Addr {
+	var list []netip.Addr
+	for _, c := range cables {
+		for _, a := range c.addrs {
+			list = append(list, a.Addr())
+		}
+	}
+	return list
+}
+
 func (c *cable) name() string { return fmt.Sprintf("eth%d", c.index-2) }
 
 func newHost(name string, agent *pid1.Agent) *host { return &host{name: name, agent: agent} }
@@ -105,8 +116,9 @@ func (h *host) sockets(p *pid1.Program, sysctls []sysctl) {
 }
 
 // boot runs the host's first program and takes over the sockets that it made.
-func (h *host) boot(_ context.Context, p *pid1.Program, zone *names.Zone) error {
-	files, err := h.agent.Run(p)
+// ran is the call that waits for it.
+func (h *host) boot(ran func() ([]*os.File, error), zone *names.Zone) error {
+	files, err := ran()
 	if err != nil {
 		return err
 	}
@@ -223,7 +235,10 @@ func (h *host) close() error {
 			errs = append(errs, ignoreClosed(h.route.Close()))
 		}
 		if h.child != nil {
-			errs = append(errs, ignoreClosed(h.agent.Close()), h.child.PIDFD.Close())
+			errs = append(errs, h.child.PIDFD.Close())
+			if h.agent != nil {
+				errs = append(errs, ignoreClosed(h.agent.Close()))
+			}
 		}
 		h.err = errors.Join(errs...)
 	})
@@ -276,15 +291,16 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 	if h.own.IPC {
 		kinds |= ns.IPC
 	}
-	if h.agent, h.child, err = e.agent.Fork(uintptr(kinds)); err != nil {
-		return nil, &stepError{"start init", err}
-	}
 	var prog pid1.Program
 	if !p.NetOnly {
-		e.root.Host(&prog, p.Name, h.own)
+		e.root.Host(&prog, p.Name, h.own, addresses(cables))
 	}
 	h.sockets(&prog, e.server.sysctls)
-	if err := h.boot(ctx, &prog, e.zone); err != nil {
+	var ran func() ([]*os.File, error)
+	if h.agent, h.child, ran, err = e.agent.ForkRun(uintptr(kinds), &prog); err != nil {
+		return nil, &stepError{"start init", err}
+	}
+	if err := h.boot(ran, e.zone); err != nil {
 		return nil, &stepError{"enter root", err}
 	}
 	if err := ctx.Err(); err != nil {
@@ -336,6 +352,12 @@ func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
 			release()
 			return nil, err
 		}
+		for _, other := range cables {
+			if other.network == n {
+				release()
+				return nil, refuse(unix.EINVAL, "host %q is to be on network %q twice", p.Name, n.name)
+			}
+		}
 		c := &cable{network: n}
 		if c.addrs, err = n.reserve(p.Name, a.Addrs); err != nil {
 			release()
@@ -356,11 +378,17 @@ func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
 // drop undoes addHost, or removes a host.
 func (e *environment) drop(k string, h *host, cables []*cable) error {
 	var errs []error
+	if h.route != nil && !h.own.PID {
+		errs = append(errs, h.sweep())
+	}
 	if h.child != nil {
 		if err := unix.PidfdSendSignal(int(h.child.PIDFD.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("kill init: %w", err))
 		}
 		<-h.child.Done()
+	}
+	for _, c := range cables {
+		errs = append(errs, c.unplug())
 	}
 	errs = append(errs, h.close())
 	e.mu.Lock()
@@ -371,6 +399,28 @@ func (e *environment) drop(k string, h *host, cables []*cable) error {
 		c.network.release(c.addrs)
 	}
 	return errors.Join(errs...)
+}
+
+// unplug pulls the cable of a host that has ended. Its network namespace lives on for a while, or for as long as somebody
+// has a socket in it, and would answer for the next host with the same address.
+func (c *cable) unplug() error {
+	if c.port == 0 {
+		return nil
+	}
+	err := c.network.lan.SetPort(c.port, false)
+	if errors.Is(err, lan.ErrReleased) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+// sweep kills every process of a host that has no PID namespace, its init included.
+func (h *host) sweep() error {
+	netns, err := h.route.NetNS()
+	if err != nil {
+		return err
+	}
+	return errors.Join(sweep(netns, "net"), netns.Close())
 }
 
 // host finds a host by name.
@@ -393,6 +443,15 @@ func (e *environment) removeHost(name string) error {
 	}
 	if h.child == nil {
 		return refuse(unix.EBUSY, "host %q is the environment's own", name)
+	}
+	e.mu.Lock()
+	first := e.hosts[key(name)] == h
+	if first {
+		e.hosts[key(name)] = nil // nobody finds it any more, and the name stays taken until nothing of it is left
+	}
+	e.mu.Unlock()
+	if !first {
+		return refuse(unix.ENOENT, "host %q is being removed", name)
 	}
 	return e.drop(key(name), h, h.cables)
 }

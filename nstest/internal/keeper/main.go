@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
@@ -64,6 +65,25 @@ func Main() int {
 		return 1
 	}
 	return 0
+}
+
+// closeInherited closes what the program had inherited and handed down without knowing, such as the writing end of a pipe
+// for whose end its own parent waits. Everything that Go opens is close-on-exec, and so told from it.
+func closeInherited() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list inherited files: %w", err)
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= controlFD {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	return nil
 }
 
 // A server is the keeper from inside.

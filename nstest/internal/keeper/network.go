@@ -177,6 +177,11 @@ func (n *network) reserve(hostname string, wanted []netip.Addr) ([]netip.Prefix,
 		if err == nil && n.used[a] != "" {
 			err = refuse(unix.EADDRINUSE, "%s is the address of host %q", a, n.used[a])
 		}
+		for _, other := range out {
+			if err == nil && other.Addr().Is4() == a.Is4() {
+				err = refuse(unix.EINVAL, "%s is the second address of one family, after %s", a, other.Addr())
+			}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("network %q: %w", n.name, err)
 		}

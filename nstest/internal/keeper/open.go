@@ -7,12 +7,14 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/confine"
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +50,7 @@ func (e *environment) check(context.Context) error {
 		}
 	}
 	if _, err := confine.Drops(p.CapDrop, p.CapAdd); err != nil {
-		return err
+		return refuse(unix.EINVAL, "%v", err)
 	}
 	if have := e.server.ids.Count(); !e.server.shifted && p.IDCount > have {
 		return refuse(unix.EINVAL, "%d ids are asked for and this user has %d: install newuidmap and grant more in /etc/subuid and /etc/subgid, or run as root", p.IDCount, have)
@@ -56,11 +58,35 @@ func (e *environment) check(context.Context) error {
 	if p.IDCount < 0 {
 		return refuse(unix.EINVAL, "%d ids", p.IDCount)
 	}
+	if err := checkTime(p.Time); err != nil {
+		return err
+	}
 	if !e.kinds.Has(ns.Net) {
 		e.params.Loopback = true
 	}
 	if !e.params.Loopback {
 		return checkNetwork(p.Network, nil)
+	}
+	return nil
+}
+
+// checkTime refuses offsets by which a clock would be negative; the kernel says no more than ERANGE.
+func checkTime(t *wire.TimeOffsets) error {
+	if t == nil {
+		return nil
+	}
+	for _, c := range []struct {
+		name   string
+		id     int32
+		offset time.Duration
+	}{{"monotonic", unix.CLOCK_MONOTONIC, t.Monotonic}, {"boottime", unix.CLOCK_BOOTTIME, t.Boottime}} {
+		var now unix.Timespec
+		if err := unix.ClockGettime(c.id, &now); err != nil {
+			return fmt.Errorf("read clock %s: %w", c.name, err)
+		}
+		if at := time.Duration(now.Nano()); at+c.offset < 0 {
+			return refuse(unix.ERANGE, "the clock %s stands at %v and cannot go back by %v", c.name, at.Round(time.Second), -c.offset)
+		}
 	}
 	return nil
 }
@@ -140,7 +166,7 @@ func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *
 	}
 	defer null.Close()
 	proc, err = ns.Start(ns.Spec{
-		Path: image.Path, Args: image.Args, Env: []string{},
+		Path: image.Path, Args: image.Args, Env: image.Env,
 		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, Owner: owner,
 	})
 	if err != nil {
@@ -253,8 +279,15 @@ func (e *environment) makeSelf(ctx context.Context) error {
 	}
 	confine.Capabilities(&p, drops)
 	confine.Keyring(&p)
+	var cables []*cable
+	if !e.params.Loopback {
+		if e.cable, err = e.reserveSelf(); err != nil {
+			return err
+		}
+		cables = append(cables, e.cable)
+	}
 	if e.kinds.Has(ns.Mount) {
-		e.root.Enter(&p, e.own())
+		e.root.Enter(&p, e.own(), addresses(cables))
 	}
 	if t := e.params.Time; t != nil {
 		ns.ShiftClocks(&p, t.Monotonic, t.Boottime)
@@ -268,7 +301,20 @@ func (e *environment) makeSelf(ctx context.Context) error {
 	e.mu.Lock()
 	e.hosts[self] = h
 	e.mu.Unlock()
-	return h.boot(ctx, &p, e.zone)
+	return h.boot(func() ([]*os.File, error) { return h.agent.Run(&p) }, e.zone)
+}
+
+// reserveSelf is the cable of the environment's own host, with its addresses.
+func (e *environment) reserveSelf() (*cable, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := &cable{network: e.networks[0]}
+	var err error
+	if c.addrs, err = c.network.reserve(self, nil); err != nil {
+		return nil, err
+	}
+	c.mac = derivedMAC(c.addrs)
+	return c, nil
 }
 
 func (e *environment) attachSelf(ctx context.Context) error {
@@ -276,15 +322,9 @@ func (e *environment) attachSelf(ctx context.Context) error {
 		return nil
 	}
 	e.mu.Lock()
-	h, c := e.hosts[self], &cable{network: e.networks[0]}
-	var err error
-	c.addrs, err = c.network.reserve(self, nil)
+	h := e.hosts[self]
 	e.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	c.mac = derivedMAC(c.addrs)
-	if err := h.attach(ctx, e, []*cable{c}); err != nil {
+	if err := h.attach(ctx, e, []*cable{e.cable}); err != nil {
 		return err
 	}
 	if e.params.Hostname != "" {

@@ -195,5 +195,10 @@ func (e *environment) signal(s wire.SignalParams) error {
 		_, err := p.host.agent.Run(&prog)
 		return err
 	}
+	e.mu.Lock() // or wait could close the pidfd meanwhile
+	defer e.mu.Unlock()
+	if e.procs[s.Proc] != p {
+		return refuse(unix.ESRCH, "the process has ended")
+	}
 	return unix.PidfdSendSignal(int(p.child.PIDFD.Fd()), unix.Signal(s.Signal), nil, 0)
 }

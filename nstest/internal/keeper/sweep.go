@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sweep kills what is left of an environment that has no PID namespace for the kernel to end: every process in its user
-// namespace, until none is found any more.
-func (e *environment) sweep() error {
-	own, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", e.userNS.Fd()))
+// sweep kills what is left of something that has no PID namespace for the kernel to end: every process in the namespace
+// own, of this kind as /proc/PID/ns calls it, until none is found any more.
+func sweep(own *os.File, kind string) error {
+	id, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", own.Fd()))
 	if err != nil {
 		return fmt.Errorf("sweep processes: %w", err)
 	}
 	for {
 		found := 0
-		links, err := filepath.Glob("/proc/[0-9]*/ns/user")
+		links, err := filepath.Glob("/proc/[0-9]*/ns/" + kind)
 		if err != nil {
 			return fmt.Errorf("sweep processes: %w", err)
 		}
@@ -33,7 +33,7 @@ func (e *environment) sweep() error {
 			if err != nil {
 				continue // it has ended
 			}
-			if ns, err := os.Readlink(link); err == nil && ns == own {
+			if ns, err := os.Readlink(link); err == nil && ns == id {
 				found++
 				if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 					unix.Close(fd)

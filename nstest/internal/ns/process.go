@@ -18,7 +18,7 @@ type Spec struct {
 	Path      string
 	Args      []string
 	Env       []string
-	Files     []*os.File // file descriptors 0, 1, 2, ...; nil leaves one closed
+	Files     []*os.File // file descriptors 0, 1, 2, ..., blocking or not as they are; nil leaves one closed
 	Kinds     Kinds
 	DieWithUs bool // SIGKILL when this process ends, however it ends (PR_SET_PDEATHSIG)
 	Session   bool // a session of its own: no controlling terminal, no signals of the caller's terminal

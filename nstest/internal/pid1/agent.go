@@ -93,8 +93,16 @@ func NewAgent(ours *os.File) (*Agent, error) {
 	return a, ours.Close()
 }
 
-// Close hangs up: the init exits and its PID namespace ends with it. Whoever waits for an answer gets ErrGone.
-func (a *Agent) Close() error { return a.conn.Close() }
+// Close hangs up: the init exits and its PID namespace ends with it. Whoever waits for an answer gets ErrGone. It may be
+// called more than once.
+func (a *Agent) Close() error {
+	err := a.conn.Close()
+	<-a.gone
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
 
 // Gone is closed when the init has ended or hung up.
 func (a *Agent) Gone() <-chan struct{} { return a.gone }
@@ -120,22 +128,38 @@ func (a *Agent) Start(p *Program) (*Child, error) {
 // Fork makes the init fork a further one with the given clone(2) flags, and returns the connection to it. The new
 // init is a child of this one and ends with it.
 func (a *Agent) Fork(cloneFlags uintptr) (*Agent, *Child, error) {
+	sub, child, _, err := a.ForkRun(cloneFlags, nil)
+	return sub, child, err
+}
+
+// ForkRun is Fork, and Run of first in the new init. The program is on its way before that init exists, which saves the
+// init a wait. ForkRun does not wait for the program: ran does, and returns what Run does. It must be called.
+func (a *Agent) ForkRun(cloneFlags uintptr, first *Program) (sub *Agent, child *Child, ran func() ([]*os.File, error), err error) {
 	ours, theirs, err := Socket()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer theirs.Close()
-	sub, err := NewAgent(ours)
-	if err != nil {
-		return nil, nil, err
+	if sub, err = NewAgent(ours); err != nil {
+		return nil, nil, nil, err
+	}
+	if first != nil {
+		var files []*os.File
+		var failed error
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			files, failed = sub.Run(first)
+		}()
+		ran = func() ([]*os.File, error) { <-done; return files, failed }
 	}
 	var p Program
 	p.File(theirs)
 	r, err := a.request(&p, kindFork, cloneFlags)
 	if err != nil {
-		return nil, nil, errors.Join(err, sub.Close())
+		return nil, nil, nil, errors.Join(err, sub.Close())
 	}
-	return sub, r.child, nil
+	return sub, r.child, ran, nil
 }
 
 // request sends p and waits for the reply, which is the kind's: a child, or as many files as p returns.
@@ -330,11 +354,14 @@ func receive(oob []byte) ([]*os.File, error) {
 }
 
 // descriptor is f's file descriptor, without what (*os.File).Fd does to its blocking mode.
-func descriptor(f *os.File) (fd int, err error) {
+func descriptor(f *os.File) (int, error) {
+	fd := -1
 	c, err := f.SyscallConn()
 	if err != nil {
 		return -1, fmt.Errorf("pass %s: %w", f.Name(), err)
 	}
-	err = c.Control(func(n uintptr) { fd = int(n) })
-	return fd, err
+	if err := c.Control(func(n uintptr) { fd = int(n) }); err != nil {
+		return -1, fmt.Errorf("pass %s: %w", f.Name(), err)
+	}
+	return fd, nil
 }

@@ -114,7 +114,8 @@ func (p *Program) SetCredentials(uid, gid int, groups []int) {
 	p.Call("setresuid", unix.SYS_SETRESUID, Int(uid), Int(uid), Int(uid))
 }
 
-// Dup3 makes target a copy of f, kept across execve(2).
+// Dup3 makes target a copy of f, kept across execve(2). An init has 0, 1, 2 and 3 open, so that no file that it was sent
+// has such a number already.
 func (p *Program) Dup3(f Arg, target int) {
 	p.Call("dup3", unix.SYS_DUP3, f, Int(target), Int(0))
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,7 @@ type fallback struct {
 	exe    int          // this program's file, or -1
 	status *childStatus // shared with a child until it executes
 	inbox  chan message // closed when the connection is
+	held   []int        // the files of the request under way, closed before the answer
 }
 
 type message struct {
@@ -56,7 +58,7 @@ func Main() {
 	if unix.Gettid() != unix.Getpid() {
 		quit(3)
 	}
-	unix.CloseOnExec(control)
+	closeInherited()
 	name, err := unix.BytePtrFromString(argv0)
 	if err == nil {
 		err = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
@@ -99,6 +101,26 @@ func quit(status int) {
 	}
 }
 
+// closeInherited closes what the program that started us has open and did not mean to pass: it is not for the
+// environment. The runtime's own descriptors, and those of other packages, are closed on exec. The control socket
+// becomes so.
+func closeInherited() {
+	unix.CloseOnExec(control)
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		quit(3)
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= control {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
 func (f *fallback) receive() {
 	defer close(f.inbox)
 	buf, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(4*(maxFiles+2)))
@@ -128,7 +150,7 @@ func (f *fallback) receive() {
 
 // handle takes one request and answers it.
 func (f *fallback) handle(m message) {
-	defer closeAll(m.files)
+	f.held = m.files
 	if m.short {
 		f.refuse(noImage, unix.EMFILE)
 		return
@@ -143,7 +165,7 @@ func (f *fallback) handle(m message) {
 	case kindRun:
 		f.run(im)
 	case kindChild:
-		f.start(im, unix.CLONE_VFORK)
+		f.start(im)
 	default:
 		f.fork(im)
 	}
@@ -170,16 +192,24 @@ func (f *fallback) run(im *image) {
 
 // start clones a child that executes the calls of a program. It answers when the child has executed its own program, or
 // could not.
-func (f *fallback) start(im *image, flags uintptr) {
+func (f *fallback) start(im *image) {
 	f.status.op = -1
-	pid, pidfd, errno := clone(im.flags|flags|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), im.ops, f.status)
+	pid, pidfd, errno := clone(im.flags|unix.CLONE_VFORK|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), im.ops, f.status)
+	op := int(f.status.op)
+	if im.kind == kindFork && op >= 0 { // the calls were ours, not the sender's
+		op = noChild
+	}
 	switch {
 	case errno != 0:
 		f.refuse(noChild, errno)
-	case f.status.op >= 0:
+	case op >= 0:
 		f.wait(pid)
 		unix.Close(pidfd)
-		f.refuse(int(f.status.op), unix.Errno(f.status.errno))
+		f.refuse(op, unix.Errno(f.status.errno))
+	case pidfd < 0: // before Linux 5.2
+		_ = unix.Kill(pid, unix.SIGKILL)
+		f.wait(pid)
+		f.refuse(noChild, unix.ENOSYS)
 	default:
 		f.post(kindReply, -1, 0, pid, nil, []int{pidfd})
 		unix.Close(pidfd)
@@ -195,7 +225,7 @@ func (f *fallback) fork(im *image) {
 	var p Program
 	p.Call("dup3", unix.SYS_DUP3, Int(im.files[0]), Int(control), Int(0))
 	p.Call("execute init", unix.SYS_EXECVEAT, Int(f.exe), p.String(""), p.Strings([]string{argv0}), p.Strings(fallbackEnv), Int(unix.AT_EMPTY_PATH))
-	b, err := p.image(kindChild, im.flags)
+	b, err := p.image(kindFork, im.flags)
 	if err != nil {
 		f.refuse(noImage, unix.EBADMSG)
 		return
@@ -205,8 +235,7 @@ func (f *fallback) fork(im *image) {
 		f.refuse(noImage, err.(unix.Errno))
 		return
 	}
-	f.status.op = -1
-	f.start(next, unix.CLONE_VFORK)
+	f.start(next)
 	runtime.KeepAlive(next)
 }
 
@@ -234,10 +263,14 @@ func (f *fallback) wait(pid int) {
 	}
 }
 
-func (f *fallback) refuse(op int, errno unix.Errno) { f.post(kindReply, op, uint32(errno), 0, nil, nil) }
+func (f *fallback) refuse(op int, errno unix.Errno) {
+	f.post(kindReply, op, uint32(errno), 0, nil, nil)
+}
 
 // post sends an answer. Nobody is left to work for when that is impossible.
 func (f *fallback) post(kind uint32, op int, errno uint32, pid int, res []int64, files []int) {
+	closeAll(f.held)
+	f.held = nil
 	ne := binary.NativeEndian
 	b := ne.AppendUint32(nil, kind)
 	b = ne.AppendUint32(b, uint32(int32(op)))

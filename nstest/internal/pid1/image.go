@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,8 +26,6 @@ const initVariable = "NSTEST_INIT"
 func Image() (Executable, error) {
 	f, err := Static()
 	switch v := os.Getenv(initVariable); {
-	case strconv.IntSize < 64:
-		return Executable{}, fmt.Errorf("the init needs an architecture of 64 bits: %w", errors.ErrUnsupported)
 	case v != "" && v != "go":
 		return Executable{}, fmt.Errorf("%s=%s: leave it empty, or set it to go: %w", initVariable, v, unix.EINVAL)
 	case v == "go", f == nil && err == nil, errors.Is(err, unix.EACCES): // vm.memfd_noexec=2 forbids the static one

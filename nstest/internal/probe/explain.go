@@ -150,7 +150,7 @@ func (m *machine) onlyAppArmor() (cause, remedy string) {
 func (m *machine) explainNamespace(errno syscall.Errno, op string) (cause, remedy string) {
 	var wanted []kind
 	for _, k := range kinds {
-		if strings.Contains(op, k.name+" ") {
+		if strings.Contains(op, k.name+" ") || strings.Contains(op, k.name+",") { // one, or "user,pid,net namespaces"
 			wanted = append(wanted, k)
 		}
 	}
@@ -173,6 +173,9 @@ func (m *machine) explainNamespace(errno syscall.Errno, op string) (cause, remed
 			if limit, ok := m.number("/proc/sys/user/" + k.limit); ok && (limit < 1024 || len(wanted) == 1) {
 				return fmt.Sprintf("user.%s is %d", k.limit, limit), sysctl("user."+k.limit, max(65536, 2*limit))
 			}
+		}
+		if strings.Contains(op, "user,") {
+			return m.explainUserNamespace(errno, op)
 		}
 		if strings.Contains(op, "pid") {
 			return "the kernel nests PID namespaces 32 levels deep", "nest fewer environments in each other"

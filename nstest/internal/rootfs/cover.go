@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,10 +23,18 @@ const (
 	hostsFile  = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 )
 
-// Hosts is the /etc/hosts of a host: localhost and itself. Other names are the DNS server's work, because resolvers
-// keep the file's contents for seconds.
-func Hosts(hostname string) string {
-	return hostsFile + "127.0.1.1\t" + hostname + "\n"
+// Hosts is the /etc/hosts of a host: localhost and itself, at its addresses, so that a service which listens on the
+// host's own name is reached by others. Other names are the DNS server's work, because resolvers keep the file's contents
+// for seconds.
+func Hosts(hostname string, addrs []netip.Addr) string {
+	if len(addrs) == 0 {
+		return hostsFile + "127.0.1.1\t" + hostname + "\n"
+	}
+	text := hostsFile
+	for _, a := range addrs {
+		text += a.String() + "\t" + hostname + "\n"
+	}
+	return text
 }
 
 // secrets are files that no environment sees, as patterns.
@@ -59,7 +68,8 @@ func (m *Machine) cover() error {
 		}
 	}
 	// What lies below the private directories must not come to light when root inside unmounts them.
-	for _, dir := range append(homes(), private...) {
+	m.homes = homes()
+	for _, dir := range append(m.homes[:len(m.homes):len(m.homes)], private...) {
 		if err := m.coverDir(dir); err != nil {
 			return fmt.Errorf("cover %s: %w", dir, err)
 		}
@@ -97,9 +107,10 @@ func (m *Machine) coverDir(path string) error {
 		unix.Setxattr(at, "trusted.overlay.opaque", []byte("y"), 0))
 }
 
-// homes are the home directories of people: root, all in /home, and what passwd(5) names for ids from 1000 on.
+// homes are the home directories of people: root, /home as a whole and all in it, and what passwd(5) names for ids from
+// 1000 on.
 func homes() []string {
-	list := []string{"/root"}
+	list := []string{"/root", "/home"}
 	if entries, err := os.ReadDir("/home"); err == nil {
 		for _, e := range entries {
 			list = append(list, filepath.Join("/home", e.Name()))
@@ -136,7 +147,7 @@ func (m *Machine) covered(path string) bool {
 	if m.nested {
 		return false
 	}
-	for _, home := range homes() {
+	for _, home := range m.homes {
 		if within(path, home) {
 			return true
 		}

@@ -22,6 +22,7 @@ type Machine struct {
 	nested bool // in a user namespace: overlays keep their marks in user.* attributes, and nothing can be idmapped
 	mounts []*mountinfo.Info
 	places []place     // what a tree of the whole machine consists of
+	homes  []string    // of people, which the cover hides
 	old    *os.File    // the directory that the workshop covers
 	spare  chan *built // trees made ahead, where they do not depend on the environment
 }

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sort"
@@ -22,6 +23,7 @@ type Spec struct {
 	Shares      []Share
 	Devices     []string // device nodes below /dev
 	Hostname    string
+	addrs       []netip.Addr
 }
 
 // A Share is a directory that is written through.
@@ -30,6 +32,12 @@ type Share struct {
 	ReadOnly     bool
 	Owner        *os.File // the user namespace that maps ids on disk to those inside; nil for no mapping
 }
+
+// Unfit is the error of a directory or device that was asked for and cannot be shown. Its words say all.
+type Unfit struct{ Err error }
+
+func (u *Unfit) Error() string { return u.Err.Error() }
+func (u *Unfit) Unwrap() error { return u.Err }
 
 // A Root is the root of one environment, ready to be taken on by its init.
 type Root struct {
@@ -51,7 +59,7 @@ func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
 	case spec.MachineRoot:
 	case spec.Root != "":
 		if r.spec.Root, err = m.checked(spec.Root); err != nil {
-			return r, fmt.Errorf("root directory: %w", err)
+			return r, &Unfit{fmt.Errorf("root directory: %w", err)}
 		}
 		if err := m.alternative(r); err != nil {
 			return r, err
@@ -114,9 +122,11 @@ func (m *Machine) addVisible(r *Root) error {
 	}
 	sort.Slice(paths, func(i, k int) bool { return len(paths[i]) < len(paths[k]) })
 	for _, path := range paths {
-		needless := r.spec.Root == "" && !m.covered(path)
+		var needless bool
 		if r.spec.MachineRoot { // its /tmp and /run alone are new
 			needless = path == "/tmp" || path == "/run" || !within(path, "/tmp") && !within(path, "/run")
+		} else {
+			needless = r.spec.Root == "" && !m.covered(path)
 		}
 		if path == "/" || needless || shown(r.mounts, path) {
 			continue
@@ -184,14 +194,14 @@ func (m *Machine) checked(path string) (string, error) {
 func (m *Machine) addShare(r *Root, s Share) error {
 	path, err := m.checked(s.Path)
 	if err != nil {
-		return fmt.Errorf("shared directory: %w", err)
+		return &Unfit{fmt.Errorf("shared directory: %w", err)}
 	}
 	target := s.Target
 	if target == "" {
 		target = path
 	}
 	if !filepath.IsAbs(target) || filepath.Clean(target) == "/" {
-		return fmt.Errorf("shared directory: the target %q is not an absolute path below /: %w", s.Target, unix.EINVAL)
+		return &Unfit{fmt.Errorf("shared directory: the target %q is not an absolute path below /: %w", s.Target, unix.EINVAL)}
 	}
 	f, err := m.openTree(path, unix.AT_RECURSIVE)
 	if err != nil {
@@ -215,14 +225,14 @@ func (m *Machine) addShare(r *Root, s Share) error {
 func (m *Machine) addDevice(r *Root, path string) error {
 	path = filepath.Clean(path)
 	if !strings.HasPrefix(path, "/dev/") {
-		return fmt.Errorf("device %s is not below /dev: %w", path, unix.EINVAL)
+		return &Unfit{fmt.Errorf("device %s is not below /dev: %w", path, unix.EINVAL)}
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
-		return fmt.Errorf("device %s: %w", path, err)
+		return &Unfit{fmt.Errorf("device %s: %w", path, err)}
 	}
 	if kind := st.Mode & unix.S_IFMT; kind != unix.S_IFCHR && kind != unix.S_IFBLK {
-		return fmt.Errorf("device %s is not a device node: %w", path, unix.ENODEV)
+		return &Unfit{fmt.Errorf("device %s is not a device node: %w", path, unix.ENODEV)}
 	}
 	f, err := m.device(path, &st)
 	if err != nil {

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,8 +21,9 @@ type Own struct{ PID, Net, IPC, UTS bool }
 
 // Enter appends to p what the first init of an environment does to take on the root: put the mounts together, make
 // the private directories, pivot_root(2), and let go of everything else. Mounts made here belong to the environment's
-// user namespace.
-func (r *Root) Enter(p *pid1.Program, own Own) {
+// user namespace. addrs are what the hostname stands for.
+func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) {
+	r.spec.addrs = addrs
 	if r.spec.MachineRoot {
 		r.private(p, own)
 		for _, mt := range r.mounts {
@@ -29,7 +31,7 @@ func (r *Root) Enter(p *pid1.Program, own Own) {
 			p.Attach(mt.file, mt.target)
 		}
 		resolver(p)
-		identity(p, r.spec.Hostname, own, true)
+		r.identity(p, own, true)
 		return
 	}
 	p.Attach(r.mounts[0].file, newRoot)
@@ -45,7 +47,7 @@ func (r *Root) Enter(p *pid1.Program, own Own) {
 	}
 	p.Mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777")
 	p.Mount("tmpfs", "run", "tmpfs", plain, "mode=755")
-	r.dev(p)
+	r.dev(p, own)
 	for _, mt := range r.mounts[1:] {
 		if isPrivate(mt.target) {
 			attach(p, mt)
@@ -63,15 +65,13 @@ func (r *Root) Enter(p *pid1.Program, own Own) {
 	p.PivotRoot(".", ".")
 	p.Detach(".")
 	p.Chdir("/")
-	identity(p, r.spec.Hostname, own, r.spec.MachineRoot)
+	r.identity(p, own, r.spec.MachineRoot)
 }
 
 // attach puts a mount at its target, relative to the working directory, and makes what leads there.
 func attach(p *pid1.Program, mt mounted) {
 	rel := strings.TrimPrefix(mt.target, "/")
-	if isPrivate(mt.target) || mt.target != "" && strings.Count(rel, "/") > 0 {
-		makeWay(p, rel, mt.isFile)
-	}
+	makeWay(p, rel, mt.isFile)
 	p.Attach(mt.file, rel)
 }
 
@@ -113,7 +113,7 @@ func (r *Root) proc(p *pid1.Program, source, target string, own Own) {
 // nodes are the devices that every environment has; their permissions on the machine let everybody use them.
 var nodes = []string{"null", "zero", "full", "random", "urandom", "tty"}
 
-func (r *Root) dev(p *pid1.Program) {
+func (r *Root) dev(p *pid1.Program, own Own) {
 	p.Mount("tmpfs", "dev", "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755")
 	for _, n := range nodes {
 		p.Try("make dev/"+n, unix.SYS_MKNODAT, pid1.Int(unix.AT_FDCWD), p.String("dev/"+n), pid1.Int(unix.S_IFREG|0o666), pid1.Int(0))
@@ -131,7 +131,15 @@ func (r *Root) dev(p *pid1.Program) {
 	p.Symlink("/proc/self/fd", "dev/fd")
 	p.Mkdir("dev/shm", 0o1777)
 	p.Mkdir("dev/mqueue", 0o1777)
-	r.ipc(p, "dev/")
+	if own.IPC {
+		r.ipc(p, "dev/")
+		return
+	}
+	// The queues of the machine's IPC namespace cannot be mounted from another user namespace, only bound.
+	p.Mount("tmpfs", "dev/shm", "tmpfs", plain, "mode=1777")
+	if _, err := os.Stat("/dev/mqueue"); err == nil {
+		p.Bind("/dev/mqueue", "dev/mqueue", false)
+	}
 }
 
 // ipc mounts what POSIX message queues and shared memory live in, where there is a directory for it: the machine's own
@@ -149,9 +157,9 @@ func (r *Root) ipc(p *pid1.Program, dev string) {
 
 // Host appends to p what the init of a further host does: it has a copy of the environment's mount namespace and makes
 // afresh what is a host's own.
-func (r *Root) Host(p *pid1.Program, hostname string, own Own) {
+func (r *Root) Host(p *pid1.Program, hostname string, own Own, addrs []netip.Addr) {
 	spec := r.spec
-	spec.Hostname = hostname
+	spec.Hostname, spec.addrs = hostname, addrs
 	host := Root{built: r.built, spec: spec}
 	host.refresh(p, own)
 }
@@ -182,7 +190,7 @@ func (r *Root) refresh(p *pid1.Program, own Own) {
 	if r.spec.MachineRoot {
 		resolver(p)
 	}
-	identity(p, r.spec.Hostname, own, r.spec.MachineRoot)
+	r.identity(p, own, r.spec.MachineRoot)
 }
 
 // private mounts afresh what every host has of its own.
@@ -196,11 +204,12 @@ func (r *Root) private(p *pid1.Program, own Own) {
 }
 
 // identity makes the host's name its own, also in /etc.
-func identity(p *pid1.Program, hostname string, own Own, machine bool) {
+func (r *Root) identity(p *pid1.Program, own Own, machine bool) {
+	hostname := r.spec.Hostname
 	if own.UTS {
 		p.Sethostname(hostname)
 	}
-	for _, f := range [][2]string{{"hostname", hostname + "\n"}, {"hosts", Hosts(hostname)}} {
+	for _, f := range [][2]string{{"hostname", hostname + "\n"}, {"hosts", Hosts(hostname, r.spec.addrs)}} {
 		if _, err := os.Stat("/etc/" + f[0]); err == nil || !machine {
 			overlayFile(p, f[0], f[1], "/etc/"+f[0])
 		}
