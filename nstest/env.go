@@ -80,6 +80,9 @@ func open(ctx context.Context, cfg Config, tb TB) (_ *Env, err error) {
 		return nil, err
 	}
 	k, leave, err := theKeeper(ctx, params.Name)
+	if errors.Is(err, wire.ErrClosed) {
+		return nil, &keeperDied{"somebody has killed it while it was starting"}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -20,11 +20,10 @@ func ExampleHost_Command() {
 		return
 	}
 
-	cmd := env.Host("web").Command("sh", "-c", "hostname; echo process $$; exit 3")
+	cmd := env.Host("web").Command("sh", "-c", "hostname; exit 3")
 	out, err := cmd.Output()
 	fmt.Printf("%s%v\n", out, err)
 	// Output:
 	// web
-	// process 2
-	// exit status 3 (host web: sh -c hostname; echo process $$; exit 3)
+	// exit status 3 (host web: sh -c hostname; exit 3)
 }

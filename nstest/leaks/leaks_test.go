@@ -47,6 +47,9 @@ func (p planter) Run() int {
 	return 0
 }
 
+// openEnds keeps the other ends of pipes that somebody reads from: one that is collected is closed.
+var openEnds []*os.File
+
 // plants run in a program of their own, as root of user, network, mount and PID namespaces of their own.
 var plants = map[string]func() error{
 	"nothing": func() error { return nil },
@@ -80,10 +83,11 @@ var plants = map[string]func() error{
 	"threads": func() error {
 		before := len(tasks())
 		for range threadSlack + 20 {
-			r, _, err := os.Pipe()
+			r, w, err := os.Pipe()
 			if err != nil {
 				return err
 			}
+			openEnds = append(openEnds, w)
 			go func() { // a read that the runtime does not know of takes a thread
 				var b [1]byte
 				_ = unix.SetNonblock(int(r.Fd()), false)

@@ -39,7 +39,7 @@ type Keeper struct {
 	OneID  error // why environments have only one id, or nil
 }
 
-// Start starts a keeper. ctx bounds the start only.
+// Start starts a keeper. ctx bounds the start only. The error is wire.ErrClosed if the keeper is killed meanwhile.
 func Start(ctx context.Context) (k *Keeper, err error) {
 	privileged, err := idmap.Privileged()
 	if err != nil {
@@ -88,14 +88,26 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 	}()
 	if !privileged {
 		if _, k.OneID, err = idmap.WriteUnprivileged(k.proc.PID); err != nil {
+			if hasEnded(err) {
+				return nil, fmt.Errorf("start keeper: %w", wire.ErrClosed)
+			}
 			return nil, explained(err, "write uid_map")
 		}
 	}
 	if _, err = ours.Write([]byte{ready}); err != nil {
+		if hasEnded(err) {
+			err = wire.ErrClosed
+		}
 		return nil, fmt.Errorf("start keeper: %w", err)
 	}
 	k.Client, err = wire.NewClient(ours)
 	return k, err
+}
+
+// hasEnded tells from what came of a step of starting a keeper that somebody has killed it meanwhile: its directory in
+// /proc or the other end of its connection has gone.
+func hasEnded(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 }
 
 func explained(err error, op string) error {
