@@ -1,0 +1,43 @@
+package microservices_test
+
+import (
+	"net/http"
+
+	"github.com/hermetic-go/nstest/nstest"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("When the network fails", func() {
+	var shop *shop
+
+	BeforeEach(func() {
+		shop = openShop()
+		Expect(shop.stock("tea", "Green tea")).To(Equal(http.StatusNoContent))
+		Expect(shop.view("tea")).To(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 1}))
+	})
+
+	It("between API and store, customers see the last answer until it is healed", func() {
+		By("cutting api and kv from each other")
+		partition := shop.env.Partition([]*nstest.Host{shop.api.host}, []*nstest.Host{shop.kv.host})
+		Expect(shop.view("tea")).To(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 1, Stale: true}))
+		Expect(shop.apiStatus("tea")).To(Equal(http.StatusServiceUnavailable))
+
+		By("reaching kv from elsewhere: only these two are apart")
+		Expect(shop.store("PING")).To(Equal("PONG"))
+
+		By("healing the network")
+		partition.Heal()
+		Expect(shop.view("tea")).To(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 2}))
+	})
+
+	It("at the API's cable, customers see the last answer until it is plugged in again", func() {
+		By("pulling the cable of api")
+		Expect(shop.api.host.Link("").Down()).To(Succeed())
+		Expect(shop.view("tea")).To(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 1, Stale: true}))
+
+		By("plugging it in again")
+		Expect(shop.api.host.Link("").Up()).To(Succeed())
+		Eventually(shop.view).WithArguments("tea").Should(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 2}))
+	})
+})
