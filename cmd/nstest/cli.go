@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses of nstest besides those of commands. They are env(1)'s and timeout(1)'s.
+const (
+	statusTimeout       = 124 // --timeout ran out
+	statusFailed        = 125 // nstest itself failed, or was called wrongly
+	statusNotExecutable = 126 // the command was found and cannot be executed
+	statusNotFound      = 127 // the command was not found
+	statusSignal        = 128 // and the number of the signal that ended the command
+)
+
+// A system is what nstest needs of the process that it is.
+type system struct {
+	Stdin, Stdout, Stderr *os.File
+	Getenv                func(name string) string
+	Environ               func() []string
+	Notify                func() (signals <-chan os.Signal, stop func())
+	Suspend               func() error // returns when the process was continued
+}
+
+func (s *system) warnf(format string, args ...any) {
+	fmt.Fprintf(s.Stderr, "nstest: "+format+"\n", args...)
+}
+
+// exitStatus is an error that has been reported, or needs no words: it only says what to exit with.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+const description = `Hermetic Linux environments: namespaces, a file tree and a network of their own, which vanish without a trace.
+
+Root is not needed where the machine lets users make user namespaces; "nstest doctor" tells.`
+
+type commandLine struct {
+	Run     runCommand     `cmd:"" help:"Run a command in a fresh environment."`
+	Shell   shellCommand   `cmd:"" help:"Start an interactive shell, or another command, on a terminal in a fresh environment."`
+	Doctor  doctorCommand  `cmd:"" help:"Find out what this machine can do, what is missing, and what to do about it."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+	Measure measureCommand `cmd:"" hidden:"" help:"Print, as JSON, what the process sees of its isolation. The audit runs it inside."`
+}
+
+// run is the whole program: it carries out args and returns the exit status. ctx ends it early.
+func run(ctx context.Context, args []string, sys system) int {
+	var line commandLine
+	answered := false // by the help text
+	parser, err := kong.New(&line,
+		kong.Name("nstest"),
+		kong.Description(description),
+		kong.Writers(sys.Stdout, sys.Stderr),
+		kong.Exit(func(int) { answered = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppSummary: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Help(help),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&sys),
+	)
+	if err != nil {
+		sys.warnf("%v", err)
+		return statusFailed
+	}
+	selected, err := parser.Parse(args)
+	if answered {
+		return 0
+	}
+	if err != nil {
+		sys.warnf("%v", err)
+		fmt.Fprintf(sys.Stderr, "Run \"nstest%s --help\" for what is possible.\n", about(err))
+		return statusFailed
+	}
+	return status(sys, selected.Run())
+}
+
+// usage is how the commands are called.
+var usage = map[string]string{
+	"run":     "nstest run [flags] -- COMMAND [ARGUMENT...]",
+	"shell":   "nstest shell [flags] [-- COMMAND [ARGUMENT...]]",
+	"doctor":  "nstest doctor [--json]",
+	"version": "nstest version",
+}
+
+// help prints the help text of the selected command, or of nstest.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	line := "nstest COMMAND [flags]"
+	if node := ctx.Selected(); node != nil && usage[node.Name] != "" {
+		line = usage[node.Name]
+	}
+	if _, err := fmt.Fprintf(ctx.Stdout, "Usage: %s\n\n", line); err != nil {
+		return err
+	}
+	return kong.DefaultHelpPrinter(options, ctx)
+}
+
+// about is the command that an error of the parser is about, with a blank before it.
+func about(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		return " " + parse.Context.Selected().Name
+	}
+	return ""
+}
+
+// status reports err and is what to exit with.
+func status(sys system, err error) int {
+	var s exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &s):
+		return int(s)
+	}
+	sys.warnf("%s", strings.TrimPrefix(err.Error(), "nstest: "))
+	return statusFailed
+}

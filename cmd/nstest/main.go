@@ -1,0 +1,38 @@
+// Command nstest runs commands in hermetic Linux environments, and tells what a machine can do.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], system{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Notify: notify,
+		Suspend: suspend,
+	}))
+}
+
+// notify delivers the signals that are passed on. One that was ignored when this program started, as nohup(1) does it
+// with SIGHUP, stays ignored. stop gives the signals their default effects again.
+func notify() (signals <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 64)
+	for _, sig := range passedOn {
+		if !signal.Ignored(sig) {
+			signal.Notify(c, sig)
+		}
+	}
+	return c, func() { signal.Stop(c) }
+}
+
+// suspend stops this process, and returns when it was continued. The signal is for this thread: one for the process may
+// be taken by another thread, and this one runs on until the stop has reached it.
+func suspend() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)
+}
