@@ -233,7 +233,7 @@ func (c *Cmd) watch(result chan<- ctxResult) {
 	if killErr != nil && !errors.Is(killErr, os.ErrProcessDone) {
 		err = killErr
 	}
-	copyErr, forced := c.streams.finish()
+	forced, copyErr := c.streams.finish()
 	switch {
 	case err != nil:
 	case forced:

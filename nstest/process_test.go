@@ -25,7 +25,7 @@ func TestProcessAttributes(t *testing.T) {
 	if got := outputOf(t, c); got != fmt.Sprintf("%d %[1]d %[1]d 0", c.Process.Pid) {
 		t.Errorf("pid, process group, session and terminal of process %d: %q", c.Process.Pid, got)
 	}
-	if got := output(t, h, "grep -E 'Sig(Blk|Ign)' /proc/self/status"); strings.Trim(got, "SigBlkIgn:0\t\n") != "" {
+	if got := output(t, h, "grep -E 'Sig(Blk|Ign)' /proc/self/status"); got != "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000" {
 		t.Errorf("blocked and ignored signals: %q", got)
 	}
 	umask := func(want string, mask *int) {

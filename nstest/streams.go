@@ -181,19 +181,19 @@ func (s *streams) run() {
 }
 
 // finish waits for the copiers, which it ends by force if they have not ended yet. Nothing may wait at the same time.
-func (s *streams) finish() (err error, forced bool) {
+func (s *streams) finish() (forced bool, err error) {
 	if s.result == nil {
-		return nil, false
+		return false, nil
 	}
 	defer func() { s.result = nil }()
 	select {
 	case err := <-s.result:
-		return err, false
+		return false, err
 	default:
 	}
 	closeEach(s.ours)
-	<-s.result // an error comes from our closing
-	return nil, true
+	<-s.result //nolint:errcheck // an error comes from our closing
+	return true, nil
 }
 
 // wait waits for the copiers, once the process has ended, and lets go of everything. The timer, or else a new one of
@@ -223,7 +223,7 @@ func (s *streams) wait(timer *time.Timer, delay time.Duration) error {
 		return err
 	case <-timer.C:
 	}
-	err, forced := s.finish()
+	forced, err := s.finish()
 	if forced {
 		return exec.ErrWaitDelay
 	}

@@ -27,7 +27,7 @@ func TestBothEndsKeepsHeadAndTail(t *testing.T) {
 }
 
 func TestSameComparesWhatCannotBeCompared(t *testing.T) {
-	type slice struct{ b []byte }
+	type slice struct{ _ []byte }
 	buffer := &bytes.Buffer{}
 	if !same(buffer, buffer) || same(buffer, &bytes.Buffer{}) || same(slice{}, slice{}) {
 		t.Error("two writers are the same only if they are comparable and equal")

@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("NSTEST_MUST_RUN", os.Getenv("NSTEST_MUST_RUN"))
 			e.Setenv("SHELL", "/bin/sh")
 			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each nstest takes a second under -race
-			return os.Chmod(e.WorkDir, 0o755) // users of environments read what the scripts made
+			return os.Chmod(e.WorkDir, 0o755)       // users of environments read what the scripts made
 		},
 	})
 }

@@ -186,6 +186,21 @@ func (c *console) stopped() {
 	}
 }
 
+// becomes waits until the terminal has these settings.
+func (c *console) becomes(want unix.Termios) {
+	c.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	late := time.After(30 * time.Second)
+	for *c.settings() != want {
+		select {
+		case <-tick.C:
+		case <-late:
+			c.t.Fatalf("the terminal's settings are %+v, want %+v", c.settings(), want)
+		}
+	}
+}
+
 func TestShellSuspends(t *testing.T) {
 	t.Parallel()
 	c := sit(t, 24, 80, "shell")
@@ -201,11 +216,9 @@ func TestShellSuspends(t *testing.T) {
 	if err := c.command.Process.Signal(unix.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
+	c.becomes(raw)
 	c.enter("echo good morn''ing")
 	c.see("good morning\r\n")
-	if *c.settings() != raw {
-		t.Error("the terminal is not raw when nstest goes on")
-	}
 	c.enter("exit")
 	c.leave(0)
 }

@@ -83,7 +83,7 @@ func hold() error {
 	}
 	for _, env := range envs {
 		if _, err := env.AddHost(nstest.HostConfig{Name: "late"}); !errors.Is(err, nstest.ErrClosed) {
-			return fmt.Errorf("add host without a keeper: got %v, want ErrClosed", err)
+			return fmt.Errorf("add host without a keeper: want ErrClosed, got: %w", err)
 		}
 	}
 	fmt.Println("closed")

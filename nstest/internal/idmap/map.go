@@ -50,6 +50,20 @@ func (m Map) Identity() Map {
 	return Map{same(m.UIDs), same(m.GIDs)}
 }
 
+// First is the part of m with the ids below count.
+func (m Map) First(count int) Map {
+	cut := func(ranges []Range) []Range {
+		var out []Range
+		for _, r := range ranges {
+			if r.Inside < count {
+				out = append(out, Range{r.Inside, r.Outside, min(r.Count, count-r.Inside)})
+			}
+		}
+		return out
+	}
+	return Map{cut(m.UIDs), cut(m.GIDs)}
+}
+
 // Write writes the maps of process pid, with the capabilities that it needs in the parent namespace (CAP_SETUID and
 // CAP_SETGID). pid is as /proc of the caller shows it.
 func (m Map) Write(pid int) error {

@@ -136,7 +136,14 @@ func (e *environment) explain(err error) error {
 // watch ends the environment when its init has ended.
 func (e *environment) watch() {
 	<-e.agent.Gone()
-	e.close()
+	e.closeLogged()
+}
+
+// closeLogged is close for those who have nobody to tell.
+func (e *environment) closeLogged() {
+	if err := e.close(); err != nil {
+		fmt.Fprintf(os.Stderr, "keeper: close environment %s: %v\n", e.params.Name, err)
+	}
 }
 
 func (e *environment) result() wire.OpenResult {

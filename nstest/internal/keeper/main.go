@@ -127,7 +127,7 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 		return wire.Reply{}, errors.Join(err, e.close())
 	}
 	go func() {
-		defer e.close() // whoever held the connection is done with the environment
+		defer e.closeLogged() // whoever held the connection is done with the environment
 		if err := wire.Serve(context.Background(), ours, e.handle); err != nil {
 			fmt.Fprintf(os.Stderr, "keeper: environment %s: %v\n", e.params.Name, err)
 		}

@@ -61,6 +61,9 @@ func (e *environment) check(context.Context) error {
 	if err := checkTime(p.Time); err != nil {
 		return err
 	}
+	if !e.kinds.Has(ns.Mount) && (p.Root != "" || len(p.Shared) > 0 || len(p.Devices) > 0) {
+		return refuse(unix.EINVAL, "a root, shared directories and devices need a mount namespace of the environment's own")
+	}
 	if !e.kinds.Has(ns.Net) {
 		e.params.Loopback = true
 	}
@@ -127,6 +130,9 @@ func (e *environment) leaseIDs(context.Context) (err error) {
 		e.ids = e.server.ids
 	case !e.server.shifted:
 		e.ids = e.server.ids.Identity()
+		if e.params.IDCount > 0 {
+			e.ids = e.ids.First(e.params.IDCount)
+		}
 	default:
 		if e.lease, err = idmap.Take(max(e.params.IDCount, idmap.Size)); err != nil {
 			return err
@@ -166,7 +172,7 @@ func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *
 	}
 	defer null.Close()
 	proc, err = ns.Start(ns.Spec{
-		Path: image.Path, Args: image.Args, Env: image.Env,
+		Path: image.Path, Image: image.File, Args: image.Args, Env: image.Env,
 		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, Owner: owner,
 	})
 	if err != nil {

@@ -19,12 +19,12 @@ func AsFileOwner(uid, gid int, f func() error) error {
 	if err != nil {
 		return fmt.Errorf("become owner of files: %w", err)
 	}
-	defer unix.Setfsgid(oldGID)
+	defer func() { _ = unix.Setfsgid(oldGID) }() // it cannot fail for an id that we had
 	oldUID, err := unix.SetfsuidRetUid(uid)
 	if err != nil {
 		return fmt.Errorf("become owner of files: %w", err)
 	}
-	defer unix.Setfsuid(oldUID)
+	defer func() { _ = unix.Setfsuid(oldUID) }()
 	// The kernel has taken the capabilities over files with the id 0: they are still permitted.
 	if err := unix.Capset(&header, &caps[0]); err != nil {
 		return fmt.Errorf("keep capabilities: %w", err)

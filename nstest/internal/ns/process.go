@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 // A Spec says how to start the first process of new namespaces.
 type Spec struct {
 	Path      string
+	Image     *os.File // executed instead of Path, if not nil; the process has it open after the last of Files
 	Args      []string
 	Env       []string
 	Files     []*os.File // file descriptors 0, 1, 2, ..., blocking or not as they are; nil leaves one closed
@@ -38,8 +40,15 @@ type Process struct {
 // Start starts s. A process in a new user namespace has no mapped id yet, but every capability there, also after
 // execve (they are ambient): its first work is to wait until its maps are written.
 func Start(s Spec) (*Process, error) {
-	fds := make([]uintptr, len(s.Files))
-	for i, f := range s.Files {
+	files, path := s.Files, s.Path
+	if s.Image != nil {
+		// By a number of the child's, never one of ours: syscall.ForkExec moves its own pipe to a number above those of the
+		// files, whatever is there.
+		path = "/proc/self/fd/" + strconv.Itoa(len(files))
+		files = append(slices.Clip(files), s.Image)
+	}
+	fds := make([]uintptr, len(files))
+	for i, f := range files {
 		fds[i] = ^uintptr(0)
 		if f == nil {
 			continue
@@ -73,9 +82,9 @@ func Start(s Spec) (*Process, error) {
 				return
 			}
 		}
-		pid, err = syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: fds, Sys: attr})
+		pid, err = syscall.ForkExec(path, s.Args, &syscall.ProcAttr{Env: s.Env, Files: fds, Sys: attr})
 	})
-	runtime.KeepAlive(s.Files)
+	runtime.KeepAlive(files)
 	if err != nil {
 		return nil, fmt.Errorf("start %s in new %s namespaces: %w", s.Args[0], s.Kinds, err)
 	}

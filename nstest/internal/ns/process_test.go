@@ -205,7 +205,8 @@ func TestStartFromAThreadThatEnds(t *testing.T) {
 		started <- p
 		gone <- unix.Gettid()
 	}()
-	p, tid := <-started, 0
+	var tid int
+	p := <-started
 	if tid = <-gone; p == nil {
 		return
 	}

@@ -9,9 +9,10 @@ import (
 )
 
 // An Executable is how the init is executed: with these arguments and this environment, and its control socket as file
-// descriptor 3.
+// descriptor 3. It closes all above.
 type Executable struct {
-	Path string
+	File *os.File // the file itself, if it has no name that lasts; it stays open
+	Path string   // good for as long as nobody is given the number of File
 	Args []string
 	Env  []string
 }
@@ -33,5 +34,5 @@ func Image() (Executable, error) {
 	case err != nil:
 		return Executable{}, err
 	}
-	return Executable{Path: fmt.Sprintf("/proc/self/fd/%d", f.Fd()), Args: []string{argv0}, Env: []string{}}, nil
+	return Executable{File: f, Path: fmt.Sprintf("/proc/self/fd/%d", f.Fd()), Args: []string{argv0}, Env: []string{}}, nil
 }

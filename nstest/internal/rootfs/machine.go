@@ -1,5 +1,5 @@
 // Package rootfs builds the file system tree that the processes of an environment see: the machine's own tree behind a
-// layer that vanishes, secrets covered, and private /proc, /sys, /dev, /tmp, /run and /dev/shm.
+// layer that vanishes, secrets covered, and private /proc, /sys, /dev, /tmp, /var/tmp, /run and /dev/shm.
 //
 // A keeper prepares its Machine once. For each environment it makes a Tree, detached mounts that belong to no mount
 // namespace yet, and a Script tells the environment's init how to put them together and pivot into them.
@@ -121,7 +121,7 @@ func within(path, dir string) bool {
 }
 
 // private are the directories that every environment has of its own; nothing of the machine shows through.
-var private = []string{"/proc", "/sys", "/dev", "/tmp", "/run"}
+var private = []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/var/tmp"}
 
 func isPrivate(path string) bool {
 	for _, dir := range private {

@@ -47,6 +47,10 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) {
 	}
 	p.Mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777")
 	p.Mount("tmpfs", "run", "tmpfs", plain, "mode=755")
+	if fi, err := os.Lstat("/var/tmp"); err == nil && fi.IsDir() && r.spec.Root == "" {
+		p.Mkdir("var/tmp", 0o1777)
+		p.Mount("tmpfs", "var/tmp", "tmpfs", plain, "mode=1777")
+	}
 	r.dev(p, own)
 	for _, mt := range r.mounts[1:] {
 		if isPrivate(mt.target) {
