@@ -152,7 +152,7 @@ func (h *Host) Do(f func() error) error {
 	if err != nil {
 		return wrap("do in host", h.env.name, h.name, err)
 	}
-	defer closeAll(files)
+	defer func() { _ = closeAll(files) }()
 	if len(files) != 1 {
 		return wrap("do in host", h.env.name, h.name, fmt.Errorf("the keeper answered without a process"))
 	}

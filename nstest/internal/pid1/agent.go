@@ -140,26 +140,29 @@ func (a *Agent) ForkRun(cloneFlags uintptr, first *Program) (sub *Agent, child *
 		return nil, nil, nil, err
 	}
 	defer theirs.Close()
-	if sub, err = NewAgent(ours); err != nil {
+	made, err := NewAgent(ours)
+	if err != nil {
 		return nil, nil, nil, err
 	}
-	if first != nil {
-		var files []*os.File
-		var failed error
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			files, failed = sub.Run(first)
-		}()
-		ran = func() ([]*os.File, error) { <-done; return files, failed }
-	}
+	var files []*os.File
+	var failed error
+	done := make(chan struct{})
+	go func() { // not with the named results, which a return with an error sets to nil
+		defer close(done)
+		if first != nil {
+			files, failed = made.Run(first)
+		}
+	}()
 	var p Program
 	p.File(theirs)
 	r, err := a.request(&p, kindFork, cloneFlags)
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, sub.Close())
+		err = errors.Join(err, made.Close())
+		<-done
+		discard(files)
+		return nil, nil, nil, err
 	}
-	return sub, r.child, ran, nil
+	return made, r.child, func() ([]*os.File, error) { <-done; return files, failed }, nil
 }
 
 // request sends p and waits for the reply, which is the kind's: a child, or as many files as p returns.
