@@ -87,8 +87,10 @@ func TestCloseEndsOrphansWithoutPIDNamespace(t *testing.T) {
 		return string(out)
 	}
 	other := New(t, Config{Share: Namespaces{PID: true}})
-	if got := list(other); !strings.Contains(got, "sleep 1000") {
-		t.Errorf("the orphan is not visible where it should be: %s", got)
+	for got := list(other); !strings.Contains(got, "sleep 1000"); got = list(other) { // it has yet to be executed
+		if t.Context().Err() != nil || t.Failed() {
+			t.Fatalf("the orphan is not visible where it should be: %s", got)
+		}
 	}
 	if err := env.Close(); err != nil {
 		t.Error(err)

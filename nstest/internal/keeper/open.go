@@ -293,7 +293,11 @@ func (e *environment) makeSelf(ctx context.Context) error {
 		cables = append(cables, e.cable)
 	}
 	if e.kinds.Has(ns.Mount) {
-		e.root.Enter(&p, e.own(), addresses(cables))
+		for _, first := range e.root.Enter(&p, e.own(), addresses(cables)) {
+			if _, err := e.agent.Run(first); err != nil {
+				return err
+			}
+		}
 	}
 	if t := e.params.Time; t != nil {
 		ns.ShiftClocks(&p, t.Monotonic, t.Boottime)

@@ -22,7 +22,9 @@ type Own struct{ PID, Net, IPC, UTS bool }
 // Enter appends to p what the first init of an environment does to take on the root: put the mounts together, make
 // the private directories, pivot_root(2), and let go of everything else. Mounts made here belong to the environment's
 // user namespace. addrs are what the hostname stands for.
-func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) {
+//
+// A tree of many mounts is more than one program can hold: then Enter also returns programs to run before p.
+func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid1.Program) {
 	r.spec.addrs = addrs
 	if r.spec.MachineRoot {
 		r.private(p, own)
@@ -32,13 +34,22 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) {
 		}
 		resolver(p)
 		r.identity(p, own, true)
-		return
+		return nil
 	}
-	p.Attach(r.mounts[0].file, newRoot)
-	p.Chdir(newRoot)
-	for _, mt := range r.mounts[1:] {
+	tree := p
+	if len(r.mounts) > mountsAProgram {
+		tree = &pid1.Program{}
+		first = append(first, tree)
+	}
+	tree.Attach(r.mounts[0].file, newRoot)
+	tree.Chdir(newRoot)
+	for i, mt := range r.mounts[1:] {
+		if len(first) > 0 && (i+1)%mountsAProgram == 0 {
+			tree = &pid1.Program{}
+			first = append(first, tree)
+		}
 		if !isPrivate(mt.target) {
-			attach(p, mt)
+			attach(tree, mt)
 		}
 	}
 	r.proc(p, "/proc", "proc", own)
@@ -70,7 +81,11 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) {
 	p.Detach(".")
 	p.Chdir("/")
 	r.identity(p, own, r.spec.MachineRoot)
+	return first
 }
+
+// mountsAProgram is how many mounts, with what they need, fit into a program together with all else.
+const mountsAProgram = 16
 
 // attach puts a mount at its target, relative to the working directory, and makes what leads there.
 func attach(p *pid1.Program, mt mounted) {

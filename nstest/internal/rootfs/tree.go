@@ -17,7 +17,7 @@ type place struct {
 	kind   placeKind
 	lower  bool   // kindLayer: the cover has something for it
 	link   string // kindLink: what it says
-	source string // kindFile: shown instead of the file at path
+	source string // kindFile, kindLayer: shown instead of what is at path
 	perm   uint32 // of what is made to mount on
 }
 
@@ -107,6 +107,9 @@ func (m *Machine) split(dir string) []place {
 			continue
 		case m.othersHome(path):
 			p.kind = kindDir
+		case path == "/etc" && m.hasMountBelow(path) && copyTree(path, filepath.Join(coverDir, path)) == nil:
+			// Containers mount files over some in /etc: split, it would be one mount for each entry.
+			p.source = filepath.Join(coverDir, path)
 		default:
 			if mi := m.mountAt(path); mi != nil && pseudo[mi.FSType] {
 				p.kind = kindDir
@@ -250,7 +253,11 @@ func (p place) make(base int, rel string) error {
 // layer is an overlay over what is at p, or, where the kernel refuses one (more than two stacked, or a file system
 // that cannot be below one), a read-only view.
 func (m *Machine) layer(s *stack, p place, ns *os.File, uid, gid int) (*os.File, error) {
-	lower, err := m.openTree(p.path, 0)
+	source := p.path
+	if p.source != "" {
+		source = p.source
+	}
+	lower, err := m.openTree(source, 0)
 	if err != nil {
 		return nil, err
 	}

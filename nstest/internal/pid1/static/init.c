@@ -286,9 +286,19 @@ static void reap(void)
 	}
 }
 
+// heed ends that signals are ignored because whoever started us ignores them, as nohup(1) and a shell's background jobs
+// do: execve(2) hands that on to every process that we start.
+static void heed(void)
+{
+	static u64 action[4]; // struct sigaction: the default
+	for (u32 n = 1; n <= 64; n++)
+		CALL(rt_sigaction, n, action, 0, 8, 0);
+}
+
 __attribute__((used)) void serve(void)
 {
 	CALL(prctl, 15 /* PR_SET_NAME */, "nstest-init", 0, 0, 0);
+	heed();
 	// What the program that started us has open and did not mean to pass is not for the environment (Linux 5.9).
 	CALL(close_range, CONTROL + 1, ~0u, 0, 0, 0);
 	CALL(fcntl, CONTROL, 2 /* F_SETFD */, 1 /* FD_CLOEXEC */, 0, 0);
