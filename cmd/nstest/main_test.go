@@ -165,6 +165,9 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, fd := range marked(ts, args[0]) {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000)
+		for errors.Is(err, unix.EINTR) {
+			n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000)
+		}
 		if n != 1 {
 			ts.Fatalf("a process with MARK=%s lives on (%v)", args[0], err)
 		}

@@ -4,7 +4,7 @@
 //
 // BenchmarkRound makes and unmakes environments of several shapes with 1, 2 and 4 workers, and beside each the floor
 // (floor/floor.c: the same namespaces and mounts by raw system calls, from C), `unshare` with every kind, `ip -batch`
-// for the same topology, and bwrap. BenchmarkCall does the same for calls in an environment that is there. They take turns, a
+// for the same topology, and bwrap. Two hosts are an environment's own and a further one. BenchmarkCall does the same for calls in an environment that is there. They take turns, a
 // few rounds each, so that whatever else the machine does hits all alike; between turns the kernel is given the time to
 // take apart what died. Absolute numbers are the machine's; BenchmarkRound/ratio is what carries over, with the targets
 // that the project has set itself. BenchmarkMemory is the keeper's growth over 1,000 environments.

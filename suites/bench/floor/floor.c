@@ -37,7 +37,7 @@
 
 #include "netlink.h"
 
-enum { MAX_HOSTS = 3, SWITCHES = 4, BRIDGE = 2, ETH0 = 2, LO = 1, BASE_ID = 1 << 30 };
+enum { MAX_HOSTS = 2, SWITCHES = 4, BRIDGE = 2, ETH0 = 2, LO = 1, BASE_ID = 1 << 30 };
 enum { MS_QUIET = 2 | 4 | 8, MS_PLAIN = 2 | 4 }; // nosuid, nodev, noexec
 
 extern int mount(const char *, const char *, const char *, unsigned long, const void *);
@@ -53,8 +53,8 @@ struct shape {
 static const struct shape shapes[] = {
 	{ 'l', 0, 0, 0 }, { 'L', 0, 0, 1 }, // loopback alone
 	{ 'a', 1, 0, 0 }, { 'A', 1, 0, 1 }, // without further hosts
-	{ 'n', 3, 0, 0 }, { 'N', 3, 0, 1 }, // two net-only hosts
-	{ 'f', 3, 1, 0 }, { 'F', 3, 1, 1 }, // two full hosts
+	{ 'n', 2, 0, 0 }, { 'N', 2, 0, 1 }, // its own host and a net-only one
+	{ 'f', 2, 1, 0 }, { 'F', 2, 1, 1 }, // its own host and a full one
 };
 
 static int rtnl_switch[SWITCHES], turn, self_pidfd, port = 100;
