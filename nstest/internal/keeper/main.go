@@ -50,7 +50,7 @@ func Main() int {
 	unix.Umask(0)
 	s, err := newServer()
 	if err == nil {
-		err = closeInherited() // the latter needs the /proc that newServer has mounted
+		err = closeInherited() // this needs the /proc that newServer has mounted
 	}
 	if err != nil {
 		err = fmt.Errorf("start keeper: %w", err)

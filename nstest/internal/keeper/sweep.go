@@ -11,7 +11,7 @@ import (
 )
 
 // sweep kills what is left of something that has no PID namespace for the kernel to end: every process in the namespace
-// own, of this kind as /proc/PID/ns calls it, until none is found any more.
+// own, of this kind as /proc/PID/ns calls it, or in a user namespace below it, until none is found any more.
 func sweep(own *os.File, kind string) error {
 	id, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", own.Fd()))
 	if err != nil {
@@ -33,7 +33,7 @@ func sweep(own *os.File, kind string) error {
 			if err != nil {
 				continue // it has ended
 			}
-			if ns, err := os.Readlink(link); err == nil && ns == id {
+			if isWithin(link, id) {
 				found++
 				if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 					unix.Close(fd)
@@ -49,6 +49,29 @@ func sweep(own *os.File, kind string) error {
 		}
 		if found == 0 {
 			return nil
+		}
+	}
+}
+
+// isWithin reports whether the namespace behind link is the one that id names, or, for a user namespace, a descendant.
+func isWithin(link, id string) bool {
+	if ns, err := os.Readlink(link); err != nil || ns == id {
+		return err == nil
+	}
+	f, err := os.Open(link)
+	if err != nil {
+		return false
+	}
+	for {
+		fd, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_PARENT)
+		f.Close()
+		if err != nil { // EPERM: the parent is above our own; EINVAL: a kind without a hierarchy
+			return false
+		}
+		f = os.NewFile(uintptr(fd), "parent")
+		if ns, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd)); err == nil && ns == id {
+			f.Close()
+			return true
 		}
 	}
 }
