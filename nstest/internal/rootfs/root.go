@@ -128,7 +128,7 @@ func (m *Machine) addVisible(r *Root) error {
 		} else {
 			needless = r.spec.Root == "" && !m.covered(path)
 		}
-		if path == "/" || needless || shown(r.mounts, path) {
+		if path == "/" || needless || m.shows(r, path) {
 			continue
 		}
 		fi, err := m.stat(path)
@@ -160,10 +160,12 @@ func (m *Machine) addVisible(r *Root) error {
 	return nil
 }
 
-// shown reports whether one of the mounts besides the tree itself shows path.
-func shown(mounts []mounted, path string) bool {
-	for _, mt := range mounts {
-		if mt.target != "/" && !mt.isFile && within(path, mt.target) {
+// shows reports whether one of the mounts that were added to the tree shows path. Those of the tree itself do not: the
+// private directory that path lies in hides them.
+func (m *Machine) shows(r *Root, path string) bool {
+	for _, mt := range r.mounts {
+		added := mt.target != "/" && (r.spec.Root != "" || m.covered(mt.target))
+		if added && !mt.isFile && within(path, mt.target) {
 			return true
 		}
 	}
