@@ -19,7 +19,8 @@ const workshop = "/run"
 
 // A Machine is the machine's tree as the keeper sees it.
 type Machine struct {
-	nested bool // in a user namespace: overlays keep their marks in user.* attributes, and nothing can be idmapped
+	resolv string // the machine's resolv.conf, for environments that share its network
+	nested bool   // in a user namespace: overlays keep their marks in user.* attributes, and nothing can be idmapped
 	mounts []*mountinfo.Info
 	places []place     // what a tree of the whole machine consists of
 	homes  []string    // of people, which the cover hides
@@ -41,7 +42,11 @@ func Prepare(nested bool) (*Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
-	m := &Machine{nested: nested, mounts: visible(mounts)}
+	resolv, err := os.ReadFile("/etc/resolv.conf") // it may be a link to what the workshop covers
+	if err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("read resolv.conf: %w", err)
+	}
+	m := &Machine{nested: nested, mounts: visible(mounts), resolv: string(resolv)}
 	if m.old, err = os.Open(workshop); err != nil {
 		return nil, fmt.Errorf("open workshop: %w", err)
 	}

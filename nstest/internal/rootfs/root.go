@@ -41,6 +41,8 @@ func (u *Unfit) Unwrap() error { return u.Err }
 
 // A Root is the root of one environment, ready to be taken on by its init.
 type Root struct {
+	machineResolv string // what an environment on the machine's network resolves names with
+	sharedNet     bool   // the environment is one
 	built
 	spec    Spec
 	devices []mounted
@@ -48,7 +50,7 @@ type Root struct {
 
 // NewRoot makes the mounts of spec. The caller closes the root when the init has taken it on, or has failed to.
 func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
-	r = &Root{spec: spec}
+	r = &Root{spec: spec, machineResolv: m.resolv}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())

@@ -25,14 +25,14 @@ type Own struct{ PID, Net, IPC, UTS bool }
 //
 // A tree of many mounts is more than one program can hold: then Enter also returns programs to run before p.
 func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid1.Program) {
-	r.spec.addrs = addrs
+	r.spec.addrs, r.sharedNet = addrs, !own.Net
 	if r.spec.MachineRoot {
 		r.private(p, own)
 		for _, mt := range r.mounts {
 			makeWay(p, mt.target, mt.isFile)
 			p.Attach(mt.file, mt.target)
 		}
-		resolver(p)
+		resolver(p, r.nameservers(own))
 		r.identity(p, own, true)
 		return nil
 	}
@@ -81,6 +81,9 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 	p.Detach(".")
 	p.Chdir("/")
 	r.identity(p, own, r.spec.MachineRoot)
+	if r.sharedNet {
+		overlayFile(p, "resolv.conf", r.nameservers(own), "/etc/resolv.conf")
+	}
 	return first
 }
 
@@ -179,7 +182,8 @@ func (r *Root) ipc(p *pid1.Program, dev string) {
 func (r *Root) Host(p *pid1.Program, hostname string, own Own, addrs []netip.Addr) {
 	spec := r.spec
 	spec.Hostname, spec.addrs = hostname, addrs
-	host := Root{built: r.built, spec: spec}
+	host := *r
+	host.spec = spec
 	host.refresh(p, own)
 }
 
@@ -206,10 +210,21 @@ func (r *Root) refresh(p *pid1.Program, own Own) {
 			p.String(k.mt.target), pid1.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
 		p.Close(k.tree)
 	}
-	if r.spec.MachineRoot {
-		resolver(p)
-	}
 	r.identity(p, own, r.spec.MachineRoot)
+	switch {
+	case r.spec.MachineRoot:
+		resolver(p, r.nameservers(own))
+	case r.sharedNet: // this host is not on the machine's network, and its copy of the tree is for one that is
+		overlayFile(p, "resolv.conf", r.nameservers(own), "/etc/resolv.conf")
+	}
+}
+
+// nameservers is the resolv.conf of a host: the environment's DNS server answers in every network but the machine's.
+func (r *Root) nameservers(own Own) string {
+	if own.Net {
+		return resolvConf
+	}
+	return r.machineResolv
 }
 
 // private mounts afresh what every host has of its own.
@@ -246,8 +261,8 @@ func overlayFile(p *pid1.Program, name, content, target string) {
 // filesDir holds the files of a host that are bound over those in /etc.
 const filesDir = "/run/nstest"
 
-// resolver points the machine's /etc/resolv.conf to the environment's DNS server.
-func resolver(p *pid1.Program) {
+// resolver replaces the machine's /etc/resolv.conf in place.
+func resolver(p *pid1.Program, content string) {
 	target, err := filepath.EvalSymlinks("/etc/resolv.conf")
 	if err != nil {
 		target, err = os.Readlink("/etc/resolv.conf")
@@ -258,8 +273,8 @@ func resolver(p *pid1.Program) {
 	}
 	if within(target, "/run") || within(target, "/tmp") {
 		makeWay(p, filepath.Dir(target), false)
-		p.WriteFile(target, resolvConf, unix.O_CREAT, 0o644)
+		p.WriteFile(target, content, unix.O_CREAT, 0o644)
 		return
 	}
-	overlayFile(p, "resolv.conf", resolvConf, target)
+	overlayFile(p, "resolv.conf", content, target)
 }
