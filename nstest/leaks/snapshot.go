@@ -46,9 +46,6 @@ func Take() Snapshot {
 	return s
 }
 
-// Count is the number of things of a kind.
-func (s Snapshot) Count(k Kind) int { return len(s.entries[k]) }
-
 // Diff is what later has and s has not.
 func (s Snapshot) Diff(later Snapshot) []Leak {
 	var list []Leak

@@ -21,7 +21,6 @@ import (
 // An environment is one set of namespaces with its init, its hosts and its networks.
 type environment struct {
 	server *server
-	id     string
 	params wire.OpenParams
 	kinds  ns.Kinds
 	lease  *idmap.Lease // nil where ids are the keeper's own
@@ -88,11 +87,7 @@ func Steps() []string {
 
 // open makes an environment. When it fails, everything that was made is gone again.
 func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment, error) {
-	s.mu.Lock()
-	s.number++
-	id := fmt.Sprintf("e%d", s.number)
-	s.mu.Unlock()
-	e := &environment{server: s, id: id, params: params, hosts: map[string]*host{}, procs: map[int]*process{},
+	e := &environment{server: s, params: params, hosts: map[string]*host{}, procs: map[int]*process{},
 		faults: map[int][][]string{}, zone: &names.Zone{}, ended: make(chan struct{})}
 	for _, st := range steps {
 		err := ctx.Err()
@@ -127,9 +122,6 @@ func (e *environment) explain(err error) error {
 	}
 	w := explained(err, step(err)+": "+err.Error()).(*wire.Error)
 	w.Op, w.Step = "open environment", step(err)
-	if cause := errors.Unwrap(err); cause != nil && w.Message == "" {
-		w.Message = cause.Error()
-	}
 	return w
 }
 
@@ -149,7 +141,7 @@ func (e *environment) closeLogged() {
 func (e *environment) result() wire.OpenResult {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := wire.OpenResult{ID: e.id, InitPID: e.init.PID, Self: e.hosts[self].result(), Rootless: !e.server.shifted}
+	r := wire.OpenResult{Self: e.hosts[self].result(), Rootless: !e.server.shifted}
 	if len(e.networks) > 0 {
 		r.Network = e.networks[0].result()
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
@@ -93,9 +92,6 @@ type server struct {
 	shifted bool      // environments get leased ids, because ours are the machine's
 	pool    *lan.Pool
 	sysctls []sysctl
-
-	mu     sync.Mutex
-	number int
 }
 
 func newServer() (*server, error) {

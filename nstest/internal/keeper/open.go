@@ -215,12 +215,9 @@ func (e *environment) buildRoot(context.Context) error {
 		share := rootfs.Share{Path: s.Path, Target: s.Target, ReadOnly: s.ReadOnly}
 		if e.lease != nil {
 			uid, gid := idmap.Invoker(s.Path)
-			switch {
-			case uid == 0 && !s.AllowHostRoot:
-				share.ReadOnly = true // a setuid program written there would be the machine's root's
-				uid, gid = 0, 0
-			case uid == 0:
-				uid, gid = 0, 0
+			if uid == 0 {
+				gid = 0
+				share.ReadOnly = share.ReadOnly || !s.AllowHostRoot // a setuid program written there would be the machine's root's
 			}
 			owner, err := e.server.owner(uid, gid, e.lease.Base)
 			if err != nil {

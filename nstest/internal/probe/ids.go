@@ -18,10 +18,6 @@ var idProbes = []*probe{
 
 var idRanges = &probe{name: "ids.ranges", title: "subordinate ids", cost: oneID, look: lookIDRanges}
 
-// HaveIDRanges tells whether the caller can map enough ids for every user that a program may want: as root always,
-// nested from what is mapped, else from /etc/subuid and /etc/subgid with newuidmap(1) and newgidmap(1).
-func HaveIDRanges() error { return idRanges.have() }
-
 func lookIDHelpers(m *machine, _ Trials) (string, error) {
 	if mode := m.mode(); mode != Rootless {
 		return "not needed in mode " + string(mode), nil

@@ -38,24 +38,6 @@ var (
 	kernelProbes = []*probe{clone3, pidfd, openTree, mountSetattr, cgroup, filter, ioURing, ptrace, corePattern}
 )
 
-// HaveClone3 tells whether clone3(2) is there (Linux 5.3).
-func HaveClone3() error { return clone3.have() }
-
-// HavePidfd tells whether pidfd_open(2) is there (Linux 5.3).
-func HavePidfd() error { return pidfd.have() }
-
-// HaveOpenTree tells whether open_tree(2) is there (Linux 5.2).
-func HaveOpenTree() error { return openTree.have() }
-
-// HaveMountSetattr tells whether mount_setattr(2) is there (Linux 5.12).
-func HaveMountSetattr() error { return mountSetattr.have() }
-
-// HaveSeccompFilter tells whether the kernel has seccomp filters.
-func HaveSeccompFilter() error { return filter.have() }
-
-// HaveCgroupDelegation tells whether the caller can make cgroups (v2) with limits below its own.
-func HaveCgroupDelegation() error { return cgroup.have() }
-
 // HaveIOUring tells whether io_uring_setup(2) is there and allowed.
 func HaveIOUring() error {
 	if err := tryIOUring(); err != nil {

@@ -35,18 +35,6 @@ var (
 	mountProbes = []*probe{procMount, sysfsMount, overlay, idMapped}
 )
 
-// HaveProcMount tells whether a user namespace can mount a fresh /proc.
-func HaveProcMount() error { return procMount.have() }
-
-// HaveSysfsMount tells whether a user namespace can mount a fresh /sys, at least read-only.
-func HaveSysfsMount() error { return sysfsMount.have() }
-
-// HaveOverlay tells whether an overlay with an upper layer can be mounted: as root, or in a user namespace (Linux 5.11).
-func HaveOverlay() error { return overlay.have() }
-
-// HaveIDMappedMounts tells whether the root filesystem's mount can be idmapped (Linux 5.12, and the filesystem's support).
-func HaveIDMappedMounts() error { return idMapped.have() }
-
 // fresh looks at what is mounted over a pseudo filesystem first: an environment's user namespace is refused because of it
 // even where the caller, with capabilities over the machine, is not.
 func (m *machine) fresh(fstype, at string, trial func() error) (string, error) {

@@ -47,21 +47,6 @@ var (
 	networkProbes = []*probe{bridge, veth, netem, nfTables, tun, vsock}
 )
 
-// HaveBridge tells whether a bridge can be made.
-func HaveBridge() error { return bridge.have() }
-
-// HaveVeth tells whether a pair of virtual Ethernet devices can be made.
-func HaveVeth() error { return veth.have() }
-
-// HaveNetem tells whether the kernel has the netem queueing discipline.
-func HaveNetem() error { return netem.have() }
-
-// HaveNFTables tells whether base chains of the inet and the bridge family can be made.
-func HaveNFTables() error { return nfTables.have() }
-
-// HaveTun tells whether /dev/net/tun can be opened.
-func HaveTun() error { return tun.have() }
-
 // HaveVsock tells whether the kernel speaks AF_VSOCK at the moment.
 func HaveVsock() error {
 	if !live().vsock() {

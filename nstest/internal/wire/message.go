@@ -62,8 +62,6 @@ type OpenParams struct {
 
 // OpenResult is what a caller needs to know of a new environment.
 type OpenResult struct {
-	ID       string
-	InitPID  int // in the keeper's PID namespace
 	Self     HostResult
 	Network  NetworkResult
 	Rootless bool
