@@ -29,6 +29,13 @@ func TestPoolKeepsFourIdleSwitches(t *testing.T) {
 		s := p.Stats()
 		return s.Idle == maxIdle && s.Discarded == s.Made-maxIdle
 	})
+	for i := range maxIdle { // none of those that stay was closed in the place of another
+		s := get(t, p)
+		if _, err := s.Stats(); err != nil {
+			t.Errorf("idle switch %d: %v", i, err)
+		}
+		defer p.Put(s)
+	}
 }
 
 func TestPoolPreparesASpareFromTheSecondMissOn(t *testing.T) {
