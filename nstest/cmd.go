@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,7 +21,7 @@ import (
 // else is said here. It is made by Host.Command, and cannot be used again after Start, StartTerminal, Run, Output or
 // CombinedOutput.
 //
-// The process is not a child of the program. It has no file above 2, leads a session of its own without a controlling
+// The process is not a child of the program. It has no files but those that are named here, leads a session of its own without a controlling
 // terminal (StartTerminal gives it one), blocks and ignores no signal, and ends with its host.
 type Cmd struct {
 	// Path is the command to run. One with a slash is used as it is, relative to Dir. One without is looked up inside
@@ -46,6 +48,10 @@ type Cmd struct {
 	// process as it is; everything else is copied from a pipe by a goroutine, for whose end Wait waits. If both are the
 	// same writer, of a type that can be compared with ==, at most one goroutine at a time calls Write.
 	Stdout, Stderr io.Writer
+
+	// ExtraFiles are the files that the process inherits beside its standard ones: entry i becomes its file 3+i. At most
+	// 16. A command on a terminal has none.
+	ExtraFiles []*os.File
 
 	// Cancel is called when the context is done, unless it is nil; the command must have been made by CommandContext,
 	// which sets it to kill the process. If the command then succeeds nevertheless, Wait returns the context's error, or
@@ -83,6 +89,9 @@ type Cmd struct {
 	ctxResult <-chan ctxResult // receives the result of watch exactly once; nil if there is nothing to watch
 	started   atomic.Bool      // Start was called, whatever came of it
 }
+
+// maxExtraFiles keeps a request below what one message of the keeper's takes.
+const maxExtraFiles = 16
 
 // A User is who a process is, in numbers that are valid inside the environment.
 type User struct {
@@ -164,12 +173,12 @@ func (c *Cmd) start(size *terminalSize) (_ *Terminal, err error) {
 			return nil, c.wrap(err)
 		}
 	} else {
-		if c.Stdin != nil || c.Stdout != nil || c.Stderr != nil {
-			return nil, c.wrap(errors.New("a command on a terminal has no Stdin, Stdout or Stderr of its own"))
+		if c.Stdin != nil || c.Stdout != nil || c.Stderr != nil || c.ExtraFiles != nil {
+			return nil, c.wrap(errors.New("a command on a terminal has no Stdin, Stdout, Stderr or ExtraFiles of its own"))
 		}
 		params.Terminal, params.Rows, params.Cols = true, size.rows, size.cols
 	}
-	process, master, err := c.host.spawn(params, files)
+	process, master, err := c.host.spawn(params, append(files, c.ExtraFiles...))
 	if err != nil {
 		return nil, c.startError(err)
 	}
@@ -194,6 +203,8 @@ func (c *Cmd) check() error {
 		return c.Err
 	case c.Path == "":
 		return c.wrap(errors.New("no command"))
+	case len(c.ExtraFiles) > maxExtraFiles || slices.Contains(c.ExtraFiles, nil):
+		return c.wrap(fmt.Errorf("%d ExtraFiles: at most %d can be passed, and none may be nil", len(c.ExtraFiles), maxExtraFiles))
 	case c.Cancel != nil && c.ctx == nil:
 		return c.wrap(errors.New("command with a Cancel was not made by CommandContext"))
 	case c.ctx != nil:

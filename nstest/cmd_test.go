@@ -438,3 +438,34 @@ func openFiles(t *testing.T) []string {
 	}
 	return list
 }
+
+func TestCommandInheritsExtraFiles(t *testing.T) {
+	env := nstest.New(t, nstest.Config{Loopback: true})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := env.Self().Command("sh", "-c", "ls /proc/self/fd; echo hello >&4")
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	cmd.ExtraFiles = []*os.File{null, w}
+	out, err := cmd.Output()
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(string(out)); len(got) != 6 { // ls has opened one more
+		t.Errorf("open files %v, want 0 to 4 and the directory itself", got)
+	}
+	if line, err := io.ReadAll(r); string(line) != "hello\n" || err != nil {
+		t.Errorf("read %q, %v from the passed file", line, err)
+	}
+	cmd = env.Self().Command("true")
+	cmd.ExtraFiles = []*os.File{nil}
+	if err := cmd.Start(); err == nil {
+		t.Error("a nil extra file was taken")
+	}
+}

@@ -141,7 +141,7 @@ func (e *environment) closeLogged() {
 func (e *environment) result() wire.OpenResult {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := wire.OpenResult{Self: e.hosts[self].result(), Rootless: !e.server.shifted}
+	r := wire.OpenResult{Name: e.params.Name, Self: e.hosts[self].result(), Rootless: !e.server.shifted}
 	if len(e.networks) > 0 {
 		r.Network = e.networks[0].result()
 	}

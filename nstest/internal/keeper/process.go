@@ -19,7 +19,7 @@ type process struct {
 	child *pid1.Child
 }
 
-// spawn starts a process. files are its standard input, output and error, or none for one on a terminal. It returns
+// spawn starts a process. files are its files from 0 on, at least three of them, or none for one on a terminal. It returns
 // the files that the caller gets: a pidfd, and the controlling end of the terminal.
 func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnResult, []*os.File, error) {
 	h, err := e.host(p.Host)
@@ -29,7 +29,7 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 	switch {
 	case len(p.Paths) == 0 || len(p.Args) == 0:
 		return wire.SpawnResult{}, nil, refuse(unix.EINVAL, "no command")
-	case p.Terminal && len(files) != 0, !p.Terminal && len(files) != 3:
+	case p.Terminal && len(files) != 0, !p.Terminal && len(files) < 3:
 		return wire.SpawnResult{}, nil, refuse(unix.EINVAL, "%d files for standard input, output and error", len(files))
 	}
 	var master *os.File
@@ -97,7 +97,7 @@ func (e *environment) start(h *host, p wire.SpawnParams, files []*os.File) (*pid
 			dir.Try("chdir "+p.WantDir, unix.SYS_CHDIR, prog.String(p.WantDir))
 		}
 	}
-	prog.Call("close files", unix.SYS_CLOSE_RANGE, pid1.Int(3), pid1.Int(^uint32(0)), pid1.Int(0))
+	prog.Call("close files", unix.SYS_CLOSE_RANGE, pid1.Int(len(files)), pid1.Int(^uint32(0)), pid1.Int(0))
 	prog.Exec(p.Paths, p.Args, p.Env)
 	child, err := h.agent.Start(&prog)
 	var ce *pid1.CallError

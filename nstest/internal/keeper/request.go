@@ -16,6 +16,11 @@ import (
 // what is the environment's, and files that come with them are given to processes inside and nothing else.
 func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 	switch req.Method {
+	case wire.MethodDescribe:
+		return wire.Reply{Result: e.result()}, req.Decode(nil)
+	case wire.MethodAttach:
+		f, err := e.attach()
+		return wire.Reply{Files: f}, errors.Join(err, req.Decode(nil))
 	case wire.MethodHost:
 		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
 			h, err := e.addHost(ctx, p)
@@ -66,6 +71,26 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return wire.Reply{}, e.close()
 	}
 	return wire.Reply{}, refuse(unix.ENOSYS, "unknown request %q", req.Method)
+}
+
+// attach makes a further connection, for a process inside. Its end is not the environment's, and it cannot ask for that.
+func (e *environment) attach() ([]*os.File, error) {
+	ours, theirs, err := wire.Pair()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		err := wire.Serve(context.Background(), ours, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+			if req.Method == wire.MethodClose {
+				return wire.Reply{}, refuse(unix.EPERM, "this environment ends with the process that it was made for")
+			}
+			return e.handle(ctx, req)
+		})
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "keeper: environment %s: %v\n", e.params.Name, err)
+		}
+	}()
+	return []*os.File{theirs}, nil
 }
 
 // answer decodes the parameters of a request and carries it out.

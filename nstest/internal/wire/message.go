@@ -11,7 +11,7 @@ const (
 	MethodOpen       = "open"       // OpenParams → OpenResult, one file: the connection of the environment
 	MethodHost       = "host"       // HostParams → HostResult
 	MethodNetwork    = "network"    // NetworkParams → NetworkResult
-	MethodSpawn      = "spawn"      // SpawnParams, files stdin stdout stderr → SpawnResult, files: a pidfd[, the pty's controlling end]
+	MethodSpawn      = "spawn"      // SpawnParams, files stdin stdout stderr [3…] → SpawnResult, files: a pidfd[, the pty's controlling end]
 	MethodWait       = "wait"       // ProcParams → WaitResult, when the process has ended
 	MethodSignal     = "signal"     // SignalParams → nothing
 	MethodSocket     = "socket"     // SocketParams → nothing, one file: the socket
@@ -20,6 +20,8 @@ const (
 	MethodPartition  = "partition"  // PartitionParams → PartitionResult
 	MethodHeal       = "heal"       // HealParams → nothing
 	MethodRemoveHost = "removehost" // JoinParams → nothing
+	MethodDescribe   = "describe"   // nothing → OpenResult
+	MethodAttach     = "attach"     // nothing → nothing, one file: a further connection, whose end is not the environment's
 	MethodClose      = "close"      // nothing → nothing: the environment is gone when the answer comes
 )
 
@@ -62,6 +64,7 @@ type OpenParams struct {
 
 // OpenResult is what a caller needs to know of a new environment.
 type OpenResult struct {
+	Name     string
 	Self     HostResult
 	Network  NetworkResult
 	Rootless bool

@@ -1,0 +1,55 @@
+package twin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Link carries messages between a program and its twin: JSON values in both directions. Send may be called from any
+// goroutine, Receive from one at a time.
+type Link struct {
+	file *os.File
+	dec  *json.Decoder
+
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+// newLink takes ownership of f, one end of a socket pair.
+func newLink(f *os.File) (*Link, error) {
+	if err := unix.SetNonblock(int(f.Fd()), true); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	file := os.NewFile(f.Fd(), f.Name()) // known to the poller, now that it is nonblocking
+	enc := json.NewEncoder(file)
+	enc.SetEscapeHTML(false)
+	return &Link{file: file, dec: json.NewDecoder(file), enc: enc}, nil
+}
+
+// Send sends a message. Messages arrive in the order in which they were sent.
+func (l *Link) Send(message any) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.enc.Encode(message); err != nil {
+		return fmt.Errorf("send to the spec's process: %w", err)
+	}
+	return nil
+}
+
+// Receive waits for a message. The error is io.EOF when the other side has gone.
+func (l *Link) Receive(message any) error {
+	err := l.dec.Decode(message)
+	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) { // it died within a message
+		return io.EOF
+	}
+	return err
+}
+
+// Close ends a Receive that waits.
+func (l *Link) Close() error { return l.file.Close() }

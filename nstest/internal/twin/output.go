@@ -1,0 +1,182 @@
+package twin
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Output is what a twin prints. At first it is only remembered, as the original has printed the same before; from Show
+// on it is passed to the writers.
+type Output struct {
+	streams []*stream
+	theirs  []*os.File // standard output and error, until the twin has them
+
+	mu    sync.Mutex // held while something is passed on, so that Flush sees no half of it
+	shown bool
+	tail  []byte
+}
+
+// tailSize is how much of what a twin printed is kept for when it dies.
+const tailSize = 8 << 10
+
+type stream struct {
+	output *Output
+	pipe   *os.File
+	to     io.Writer
+	done   chan struct{}
+}
+
+// newOutput makes the pipes. Where stdout and stderr are the same writer there is one pipe, so that what goes to them
+// stays in order.
+func newOutput(stdout, stderr io.Writer) (*Output, error) {
+	o := &Output{}
+	for i, w := range []io.Writer{stdout, stderr} {
+		if i == 1 && stdout == stderr {
+			o.theirs = append(o.theirs, o.theirs[0])
+			continue
+		}
+		r, theirs, err := pipe()
+		if err != nil {
+			return nil, errors.Join(err, o.close())
+		}
+		s := &stream{output: o, pipe: r, to: w, done: make(chan struct{})}
+		o.theirs = append(o.theirs, theirs)
+		o.streams = append(o.streams, s)
+	}
+	for _, s := range o.streams {
+		go s.copy()
+	}
+	return o, nil
+}
+
+// pipe is a pipe whose reading end is nonblocking, and whose writing end is an ordinary one.
+func pipe() (r, w *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		return nil, nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]), unix.Close(fds[1]))
+	}
+	return os.NewFile(uintptr(fds[0]), "output"), os.NewFile(uintptr(fds[1]), "output"), nil
+}
+
+// started closes our copies of what the twin has.
+func (o *Output) started() error {
+	var errs []error
+	for i, f := range o.theirs {
+		if i == 0 || f != o.theirs[0] {
+			errs = append(errs, f.Close())
+		}
+	}
+	o.theirs = nil
+	return errors.Join(errs...)
+}
+
+// copy passes on until nobody can write any more, or close.
+func (s *stream) copy() {
+	defer close(s.done)
+	raw, err := s.pipe.SyscallConn()
+	if err != nil {
+		return
+	}
+	for more := true; more && err == nil; {
+		err = raw.Read(func(fd uintptr) bool {
+			var ready bool
+			ready, more = s.pass(int(fd))
+			return ready
+		})
+	}
+}
+
+// pass passes on what is there. It reports whether there was anything, or the end; and whether there may be more.
+func (s *stream) pass(fd int) (ready, more bool) {
+	var buffer [32 << 10]byte
+	s.output.mu.Lock()
+	defer s.output.mu.Unlock()
+	for {
+		n, err := unix.Read(fd, buffer[:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return ready, true
+		case err != nil || n == 0:
+			return true, false
+		}
+		ready = true
+		s.output.take(s.to, buffer[:n])
+	}
+}
+
+func (o *Output) take(to io.Writer, p []byte) {
+	if o.tail = append(o.tail, p...); len(o.tail) > tailSize {
+		o.tail = append(o.tail[:0], o.tail[len(o.tail)-tailSize:]...)
+	}
+	if o.shown {
+		_, _ = to.Write(p) // a program that cannot print has nobody to tell
+	}
+}
+
+// Show passes on what is printed from now on.
+func (o *Output) Show() {
+	o.Flush()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shown = true
+	o.tail = nil
+}
+
+// Hide keeps to itself what is printed from now on.
+func (o *Output) Hide() {
+	o.Flush()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.shown = false
+}
+
+// Flush returns when everything is passed on that the twin has printed before.
+func (o *Output) Flush() {
+	for _, s := range o.streams {
+		raw, err := s.pipe.SyscallConn()
+		if err != nil {
+			continue // closed
+		}
+		_ = raw.Control(func(fd uintptr) { s.pass(int(fd)) })
+	}
+}
+
+// Tail is the end of what the twin printed, for a message about its death.
+func (o *Output) Tail() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.TrimSpace(string(o.tail))
+}
+
+// Shown reports whether what the twin printed last was passed on.
+func (o *Output) Shown() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.shown
+}
+
+// drain waits for everybody to close the pipes; so it returns once the environment has ended.
+func (o *Output) drain() {
+	for _, s := range o.streams {
+		<-s.done
+	}
+}
+
+func (o *Output) close() error {
+	var errs []error
+	errs = append(errs, o.started())
+	for _, s := range o.streams {
+		errs = append(errs, s.pipe.Close())
+	}
+	return errors.Join(errs...)
+}

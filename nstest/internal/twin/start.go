@@ -1,0 +1,131 @@
+package twin
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Process is a twin's process, as whoever has started it sees it.
+type Process interface {
+	Wait() (state string, err error) // once; in words: "exit status 1", "signal: killed"
+	Kill() error
+}
+
+// Plan is what a twin is to be.
+type Plan struct {
+	Args           []string  // without the program's name
+	Stdout, Stderr io.Writer // where its output goes; the same writer twice keeps the order
+	Connection     *os.File  // to the keeper, for the environment that the twin is in; Start closes it
+	Environment    io.Closer // ends with the twin
+
+	// Start starts the program in the environment with these files from 0 on.
+	Start func(args, env []string, files []*os.File) (Process, error)
+}
+
+// A Twin is one, as the original sees it.
+type Twin struct {
+	Link    *Link
+	Output  *Output
+	results *Results
+
+	process     Process
+	environment io.Closer
+	ended       chan struct{}
+	state       string // how it ended
+	err         error
+	once        sync.Once
+}
+
+// Start starts a twin. Whatever it fails at, the environment is closed.
+func Start(p Plan) (_ *Twin, err error) {
+	t := &Twin{environment: p.Environment, ended: make(chan struct{})}
+	defer func() {
+		err = errors.Join(err, p.Connection.Close())
+		if err != nil {
+			err = errors.Join(err, t.abandon())
+		}
+	}()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "link")
+	defer theirs.Close()
+	if t.Link, err = newLink(os.NewFile(uintptr(fds[0]), "link")); err != nil {
+		return nil, err
+	}
+	if t.Output, err = newOutput(p.Stdout, p.Stderr); err != nil {
+		return nil, err
+	}
+	if t.results, err = newResults(); err != nil {
+		return nil, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	files := append([]*os.File{null}, t.Output.theirs...)
+	files = append(files, theirs, p.Connection)
+	if t.results != nil {
+		files = append(files, t.results.dir)
+	}
+	t.process, err = p.Start(append([]string{os.Args[0]}, Arguments(os.Args[1:], append(t.results.flags(), p.Args...)...)...), Environ(os.Environ()), files)
+	if err != nil {
+		return nil, err
+	}
+	go t.wait()
+	return t, t.Output.started()
+}
+
+func (t *Twin) abandon() error {
+	var errs []error
+	if t.process != nil {
+		return t.Stop()
+	}
+	if t.Link != nil {
+		errs = append(errs, t.Link.Close())
+	}
+	errs = append(errs, t.environment.Close())
+	if t.Output != nil {
+		errs = append(errs, t.Output.close())
+	}
+	return errors.Join(append(errs, t.results.close())...)
+}
+
+// wait ends the environment with the process: nothing that the twin has left runs on.
+func (t *Twin) wait() {
+	defer close(t.ended)
+	state, err := t.process.Wait()
+	t.state = state
+	err = errors.Join(err, t.environment.Close())
+	t.Output.drain()
+	t.err = errors.Join(err, t.Output.close(), t.results.collect(), t.results.close())
+}
+
+// Ended is closed when the process has ended, and its environment with it.
+func (t *Twin) Ended() <-chan struct{} { return t.ended }
+
+// Wait waits for that. It returns how the process ended, in words.
+func (t *Twin) Wait() (state string, err error) {
+	<-t.ended
+	return t.state, t.err
+}
+
+// Stop kills the twin if it still runs and waits for its end. It may be called more than once.
+func (t *Twin) Stop() error {
+	t.once.Do(func() {
+		if err := t.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH) {
+			t.err = errors.Join(t.err, t.environment.Close()) // it ends with that
+		}
+		<-t.ended
+		t.err = errors.Join(t.err, t.Link.Close())
+	})
+	<-t.ended
+	return t.err
+}

@@ -1,0 +1,82 @@
+package nstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+)
+
+// specHostname is the hostname of what runs a spec or a test, and one of its names in DNS.
+const specHostname = "spec"
+
+// startTwin starts this program again in a new environment with these further arguments. Where that is impossible the
+// error says why, and nothing is left.
+func startTwin(ctx context.Context, cfg Config, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
+	if cfg.Hostname == "" {
+		cfg.Hostname = specHostname
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, wrap("start hermetic process", cfg.Name, "", err)
+	}
+	env, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	files, err := env.callFiles(ctx, wire.MethodAttach, nil, nil)
+	if err != nil {
+		return nil, wrap("start hermetic process", cfg.Name, "", errors.Join(err, env.Close()))
+	}
+	t, err := twin.Start(twin.Plan{
+		Args: args, Stdout: stdout, Stderr: stderr, Connection: files[0], Environment: env,
+		Start: func(args, environ []string, files []*os.File) (twin.Process, error) {
+			cmd := env.Self().Command(exe)
+			cmd.Args, cmd.Env = args, environ
+			cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = files[0], files[1], files[2], files[3:]
+			return (*twinProcess)(cmd), cmd.Start()
+		},
+	})
+	return t, wrap("start hermetic process", cfg.Name, "", err)
+}
+
+// twinProcess is a command as package twin wants it.
+type twinProcess Cmd
+
+func (p *twinProcess) Wait() (string, error) {
+	err := (*Cmd)(p).Wait()
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		err = nil
+	}
+	if p.ProcessState == nil {
+		return "unknown", err
+	}
+	return p.ProcessState.String(), err
+}
+
+func (p *twinProcess) Kill() error { return p.Process.Kill() }
+
+// inherited is the environment that this process was started in as a twin.
+var inherited = sync.OnceValues(func() (*Env, error) {
+	e := &Env{leave: func() {}, hosts: map[string]*Host{}, networks: map[string]*Network{}}
+	var err error
+	if e.conn, err = wire.NewClient(twin.This().Environment); err != nil {
+		return nil, fmt.Errorf("nstest: connect to the environment: %w", err)
+	}
+	if err := e.call(context.Background(), wire.MethodDescribe, nil, &e.info); err != nil {
+		return nil, fmt.Errorf("nstest: describe the environment: %w", err)
+	}
+	e.name = e.info.Name
+	e.self = newHost(e, e.info.Self)
+	e.hosts["self"] = e.self
+	if n := e.info.Network; n.Name != "" {
+		e.networks[n.Name] = newNetwork(e, n)
+	}
+	return e, nil
+})

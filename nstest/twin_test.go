@@ -1,0 +1,65 @@
+package nstest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+)
+
+// TestTwin is both: the original starts the test binary again for this test alone, and that makes a host.
+func TestTwin(t *testing.T) {
+	if twin.This() != nil {
+		env, err := inherited()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := env.AddHost(HostConfig{Name: "web"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hostname, err := os.Hostname()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var order struct{ Text string }
+		if err := twin.This().Link.Receive(&order); err != nil {
+			t.Fatal(err)
+		}
+		if err := twin.This().Link.Send([]string{h.Name(), hostname, order.Text, os.Getenv("NSTEST_TWIN")}); err != nil {
+			t.Fatal(err)
+		}
+		err = h.Do(func() error { hostname, err = os.Hostname(); return err })
+		if err != nil || hostname != "web" {
+			t.Errorf("hostname %s, %v; want web", hostname, err)
+		}
+		t.Log("pid", os.Getpid())
+		return
+	}
+	var out bytes.Buffer
+	tw, err := startTwin(context.Background(), Config{Name: t.Name()}, &out, &out, "-test.run=^TestTwin$", "-test.v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tw.Output.Show()
+	if err := tw.Link.Send(map[string]string{"Text": "hello"}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := tw.Link.Receive(&got); err != nil {
+		t.Error(err)
+	}
+	if want := "web spec hello "; strings.Join(got, " ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	state, err := tw.Wait()
+	if state != "exit status 0" || err != nil || !strings.Contains(out.String(), "--- PASS: TestTwin") {
+		t.Errorf("%s, %v, output:\n%s", state, err, out.String())
+	}
+	if err := tw.Stop(); err != nil {
+		t.Error(err)
+	}
+}
