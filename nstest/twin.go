@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 
+	"github.com/onsi/ginkgo/v2"
+
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
@@ -73,6 +75,7 @@ var inherited = sync.OnceValues(func() (*Env, error) {
 		return nil, fmt.Errorf("nstest: describe the environment: %w", err)
 	}
 	e.name = e.info.Name
+	e.tb = ginkgo.GinkgoTB()
 	e.self = newHost(e, e.info.Self)
 	e.hosts["self"] = e.self
 	if n := e.info.Network; n.Name != "" {

@@ -21,12 +21,12 @@ type Link struct {
 	enc *json.Encoder
 }
 
-// newLink takes ownership of f, one end of a socket pair.
-func newLink(f *os.File) (*Link, error) {
-	if err := unix.SetNonblock(int(f.Fd()), true); err != nil {
-		return nil, errors.Join(err, f.Close())
+// newLink takes ownership of a file descriptor, one end of a socket pair.
+func newLink(fd int) (*Link, error) {
+	if err := unix.SetNonblock(fd, true); err != nil { // so that os hands it to the poller
+		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fd))
 	}
-	file := os.NewFile(f.Fd(), f.Name()) // known to the poller, now that it is nonblocking
+	file := os.NewFile(uintptr(fd), "link")
 	enc := json.NewEncoder(file)
 	enc.SetEscapeHTML(false)
 	return &Link{file: file, dec: json.NewDecoder(file), enc: enc}, nil

@@ -56,7 +56,7 @@ func Start(p Plan) (_ *Twin, err error) {
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "link")
 	defer theirs.Close()
-	if t.Link, err = newLink(os.NewFile(uintptr(fds[0]), "link")); err != nil {
+	if t.Link, err = newLink(fds[0]); err != nil {
 		return nil, err
 	}
 	if t.Output, err = newOutput(p.Stdout, p.Stderr); err != nil {

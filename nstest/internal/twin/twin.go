@@ -57,7 +57,7 @@ func Adopt() {
 	for _, fd := range []int{linkFD, environmentFD, resultsFD} {
 		unix.CloseOnExec(fd)
 	}
-	link, err := newLink(os.NewFile(linkFD, "link"))
+	link, err := newLink(linkFD)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "nstest: the variable %s is set and file %d is not what nstest passes with it: %v\n", variable, linkFD, err)
 		os.Exit(2)

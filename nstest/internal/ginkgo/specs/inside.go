@@ -1,0 +1,193 @@
+package specs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/onsi/ginkgo/v2/reporters"
+	"github.com/onsi/ginkgo/v2/types"
+)
+
+// insides are the parts of a running Ginkgo suite that its public interface does not reach: the outcome of the running
+// node, which can be neither read nor set with a location of somebody else's; steps with such a location; and the
+// clean-ups that were registered. They are found by name and type, and each is checked.
+type insides struct {
+	suite     unsafe.Pointer
+	lock      *sync.Mutex
+	report    *types.SpecReport
+	step      *types.SpecEvent
+	moment    *int // the number of the last event
+	reporter  *reporters.Reporter
+	failer    failer
+	outcome   *types.SpecState // the failer's
+	failure   *types.Failure
+	failLock  **sync.Mutex
+	writer    interface{ Len() int }
+	node      reflect.Value // the running one
+	cleanups  reflect.Value
+	onFailure reflect.Value
+}
+
+// failer holds the outcome of the running node.
+type failer interface {
+	Fail(message string, location types.CodeLocation)
+	Panic(location types.CodeLocation, value any)
+	Drain() (types.SpecState, types.Failure)
+}
+
+var found struct {
+	sync.Mutex
+	*insides
+}
+
+// inside finds the suite that the context of a node belongs to.
+func inside(ctx context.Context) (in *insides, err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			err = fmt.Errorf("%v", e)
+		}
+		if err != nil {
+			err = fmt.Errorf("nstest does not know this version of Ginkgo: %w\n"+
+				"Use a newer nstest or an older Ginkgo, or set NSTEST_INPROCESS=1 to run the suite in its own process", err)
+		}
+	}()
+	sc := reflect.ValueOf(ctx.Value("GINKGO_SPEC_CONTEXT"))
+	if sc.Kind() != reflect.Pointer {
+		return nil, errors.New("the context of a node is none of Ginkgo's")
+	}
+	pointer := field(sc.Elem(), "suite")
+	found.Lock()
+	defer found.Unlock()
+	if found.insides != nil && found.suite == pointer.UnsafePointer() {
+		return found.insides, nil
+	}
+	suite := pointer.Elem()
+	in = &insides{
+		suite:     pointer.UnsafePointer(),
+		node:      field(suite, "currentNode"),
+		cleanups:  field(suite, "cleanupNodes"),
+		onFailure: field(suite, "onFailureNodes"),
+	}
+	fail := field(suite, "failer")
+	in.failer = as[failer](fail)
+	in.writer = as[interface{ Len() int }](field(suite, "writer"))
+	in.lock = as[*sync.Mutex](field(suite, "selectiveLock"))
+	in.report = as[*types.SpecReport](field(suite, "currentSpecReport").Addr())
+	in.step = as[*types.SpecEvent](field(suite, "currentByStep").Addr())
+	in.moment = as[*int](field(suite, "timelineOrder").Addr())
+	in.reporter = as[*reporters.Reporter](field(suite, "reporter").Addr())
+	in.outcome = as[*types.SpecState](field(fail.Elem(), "state").Addr())
+	in.failure = as[*types.Failure](field(fail.Elem(), "failure").Addr())
+	in.failLock = as[**sync.Mutex](field(fail.Elem(), "lock").Addr())
+	for _, list := range []reflect.Value{in.cleanups, in.onFailure} {
+		if list.Kind() != reflect.Slice {
+			return nil, fmt.Errorf("nodes are a %s", list.Type())
+		}
+	}
+	number(in.node)
+	readDeferred(reflect.New(in.cleanups.Type().Elem()).Elem(), false) // panics if a field is missing
+	found.insides = in
+	return in, nil
+}
+
+// field is a field, exported or not.
+func field(v reflect.Value, name string) reflect.Value {
+	f := v.FieldByName(name)
+	if !f.IsValid() {
+		panic(fmt.Sprintf("%s has no %s", v.Type(), name))
+	}
+	if f.CanInterface() {
+		return f
+	}
+	return reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
+}
+
+func as[T any](v reflect.Value) T {
+	t, ok := v.Interface().(T)
+	if !ok {
+		panic(fmt.Sprintf("a %s is not a %s", v.Type(), reflect.TypeFor[T]()))
+	}
+	return t
+}
+
+// running is the number of the running node, its type and its location.
+func (in *insides) running() (uint64, types.NodeType, types.CodeLocation) {
+	return number(in.node), as[types.NodeType](field(in.node, "NodeType")), as[types.CodeLocation](field(in.node, "CodeLocation"))
+}
+
+func number(n reflect.Value) uint64 { return field(n, "ID").Uint() }
+
+// set makes the outcome of the running node what it was in another process.
+func (in *insides) set(state types.SpecState, f types.Failure) {
+	(*in.failLock).Lock()
+	defer (*in.failLock).Unlock()
+	if *in.outcome == types.SpecStatePassed {
+		*in.outcome, *in.failure = state, types.Failure{Message: f.Message, Location: f.Location, ForwardedPanic: f.ForwardedPanic}
+	}
+}
+
+// emit is what By does, for a step that was taken in another process.
+func (in *insides) emit(e types.SpecEvent) {
+	in.lock.Lock()
+	*in.moment++
+	e.TimelineLocation = types.TimelineLocation{
+		Offset: len(in.report.CapturedGinkgoWriterOutput) + in.writer.Len(), Order: *in.moment, Time: time.Now(),
+	}
+	in.report.SpecEvents = append(in.report.SpecEvents, e)
+	switch e.SpecEventType {
+	case types.SpecEventByStart:
+		*in.step = e
+	case types.SpecEventByEnd:
+		*in.step = types.SpecEvent{}
+	}
+	in.lock.Unlock()
+	(*in.reporter).EmitSpecEvent(e)
+}
+
+// identify makes the report of the current spec say what the original's does.
+func (in *insides) identify(process, total, attempt int) {
+	in.lock.Lock()
+	defer in.lock.Unlock()
+	in.report.ParallelProcess, in.report.RunningInParallel = process, total > 1
+	if attempt > 0 {
+		in.report.NumAttempts = attempt
+	}
+}
+
+// registered are the clean-ups and the callbacks for failures with a number above last. From now on they have no
+// timeouts: those are for the original to keep.
+func (in *insides) registered(last uint64) (list []deferred, newest uint64) {
+	in.lock.Lock()
+	defer in.lock.Unlock()
+	newest = last
+	for i, nodes := range []reflect.Value{in.cleanups, in.onFailure} {
+		for j := range nodes.Len() {
+			n := nodes.Index(j)
+			if number(n) <= last {
+				continue
+			}
+			newest = max(newest, number(n))
+			list = append(list, readDeferred(n, i == 1))
+			field(n, "NodeTimeout").SetInt(0)
+			field(n, "PollProgressAfter").SetInt(0)
+		}
+	}
+	return list, newest
+}
+
+func readDeferred(n reflect.Value, onFailure bool) deferred {
+	duration := func(name string) time.Duration { return as[time.Duration](field(n, name)) }
+	return deferred{
+		Node: deferredID(number(n)), OnFailure: onFailure, Location: as[types.CodeLocation](field(n, "CodeLocation")), HasContext: field(n, "HasContext").Bool(),
+		Timeout: duration("NodeTimeout"), GracePeriod: duration("GracePeriod"),
+		ProgressAfter: duration("PollProgressAfter"), ProgressInterval: duration("PollProgressInterval"),
+	}
+}
+
+func deferredID(number uint64) string { return "+" + strconv.FormatUint(number, 10) }

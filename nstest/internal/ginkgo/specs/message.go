@@ -1,0 +1,91 @@
+package specs
+
+import (
+	"time"
+
+	"github.com/onsi/ginkgo/v2/types"
+)
+
+// An order is a message of the original's. One of its fields is set.
+type order struct {
+	Job      *job    `json:",omitempty"`
+	Go       *goOn   `json:",omitempty"`
+	Cancel   *cancel `json:",omitempty"`
+	Abandon  *cancel `json:",omitempty"` // leave the running node behind
+	Progress bool    `json:",omitempty"` // report the progress of the running node
+}
+
+// A job says what a twin is to run.
+type job struct {
+	Unit    string            // the id of the spec or Ordered container; "" for the suite's own nodes
+	Enter   map[string]uint64 // containers to construct, "" for the top, with their digests
+	Data    []byte            // from SynchronizedBeforeSuite
+	Process int               // Ginkgo's parallel process and how many there are
+	Total   int
+}
+
+// goOn lets a twin go on.
+type goOn struct {
+	Node    string // the one that the original has come to; "" to end
+	Attempt int
+}
+
+// cancel says how a node ends that did not end in time.
+type cancel struct {
+	State   types.SpecState
+	Message string
+}
+
+// An event is a message of a twin's. One of its fields is set.
+type event struct {
+	Ready    bool                  `json:",omitempty"` // and waiting for a job
+	At       *place                `json:",omitempty"` // and waiting to go on
+	Over     bool                  `json:",omitempty"` // all nodes have run: waiting to end
+	Setup    *setup                `json:",omitempty"`
+	Write    []byte                `json:",omitempty"` // to the GinkgoWriter
+	Step     *types.SpecEvent      `json:",omitempty"`
+	Entry    *types.ReportEntry    `json:",omitempty"`
+	Progress *types.ProgressReport `json:",omitempty"`
+	Result   *result               `json:",omitempty"`
+	Differs  *differs              `json:",omitempty"`
+}
+
+// place is where a twin is.
+type place struct {
+	Node string
+	Spec string // the id of the spec; "" in a suite's own node
+}
+
+// setup is how the suite's own nodes went in a spec's twin.
+type setup struct {
+	Kind    types.NodeType
+	Took    time.Duration
+	State   types.SpecState
+	Failure types.Failure
+}
+
+// result is the outcome of a node.
+type result struct {
+	State   types.SpecState
+	Failure types.Failure
+	Defers  []deferred
+	Entries map[int]types.ReportEntryValue `json:",omitempty"` // those that have changed, by the order in which they were sent
+}
+
+// deferred is a clean-up, or a callback for failures, that a node has registered.
+type deferred struct {
+	Node             string
+	OnFailure        bool
+	Location         types.CodeLocation
+	HasContext       bool
+	Timeout          time.Duration // 0 = none
+	GracePeriod      time.Duration // < 0 = the suite's
+	ProgressAfter    time.Duration // < 0 = the suite's
+	ProgressInterval time.Duration // < 0 = the suite's
+}
+
+// differs says what a container is like in a twin.
+type differs struct {
+	Container string
+	Children  []string
+}

@@ -1,0 +1,310 @@
+package specs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+)
+
+// A Launcher starts a twin in a new environment, with a config that came from With, or nil.
+type Launcher func(config any, name string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error)
+
+// original is the suite's own process while the suite runs. A nil one delegates nothing.
+type original struct {
+	launch      Launcher
+	description string
+	args        []string // that make a twin come to RunSpecs
+	spares      spares
+
+	mu       sync.Mutex
+	ctx      context.Context // of the running node
+	current  *session        // of the spec that runs, or ran last
+	suite    *session        // of the suite's own nodes
+	data     []byte          // from SynchronizedBeforeSuite
+	finished sync.WaitGroup  // sessions that are ending
+	ends     []error         // how they failed at that
+	setup    time.Duration   // that BeforeSuite has taken in the specs' twins, together
+	setups   int
+}
+
+var theOriginal *original
+
+// Run is ginkgo.RunSpecs, with every spec in a twin. In a twin it performs its job.
+func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...any) bool {
+	if twin.This() != nil {
+		return perform(t, description, args)
+	}
+	config, _ := ginkgo.GinkgoConfiguration()
+	o := &original{launch: launch, description: description, args: []string{"-ginkgo.seed=" + strconv.FormatInt(config.RandomSeed, 10)}}
+	if named, ok := t.(interface{ Name() string }); ok {
+		o.args = append(o.args, "-test.run=^"+quote(named.Name())+"$")
+	}
+	o.spares = spares{original: o, limit: spareLimit()}
+	theOriginal = o
+	defer func() { theOriginal = nil }()
+	around := []any{ginkgo.AroundNode(o.around)}
+	for _, arg := range args {
+		if v, ok := arg.(types.AroundNodeDecorator); ok {
+			arg = aroundHere(v)
+		}
+		around = append(around, arg)
+	}
+	defer func() {
+		if err := o.close(); err != nil {
+			fmt.Fprintln(os.Stderr, "nstest:", err)
+			t.Fail()
+		}
+	}()
+	return ginkgo.RunSpecs(t, description, around...)
+}
+
+// quote is a test's name as a pattern for -test.run, which has one for each level.
+func quote(name string) string {
+	var b strings.Builder
+	for _, c := range name {
+		if strings.ContainsRune(`\.+*?()|[]{}^$`, c) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(c)
+	}
+	return strings.ReplaceAll(b.String(), "/", "$/^")
+}
+
+// around is around every node.
+func (o *original) around(ctx context.Context, body func(context.Context)) {
+	o.mu.Lock()
+	o.ctx = ctx
+	o.mu.Unlock()
+	body(ctx)
+}
+
+// context is that of the node that runs.
+func (o *original) context() context.Context {
+	if o == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ctx
+}
+
+// delegates reports whether a twin runs the node that is about to run.
+func (o *original) delegates() bool {
+	if o == nil {
+		return false
+	}
+	in, err := inside(o.context())
+	if err != nil {
+		return false // the node will say so
+	}
+	_, kind, location := in.running()
+	switch {
+	case kind.Is(specNodes | types.NodeTypeCleanupAfterEach | types.NodeTypeCleanupAfterAll | types.NodeTypeOnFailureEach | types.NodeTypeOnFailureAll):
+		n := at(in.report.LeafNodeLocation)
+		return n != nil && !n.staysHere()
+	case kind.Is(suiteSetup | suiteTeardown):
+		n := at(location)
+		return n != nil && o.delegatesSuite(n)
+	}
+	return false
+}
+
+// delegatesSuite reports whether a twin runs a suite node. A suite with specs that stay here has its set-up here.
+func (o *original) delegatesSuite(n *node) bool {
+	if n.inProcess {
+		return false
+	}
+	here := false
+	tree.top.walk(func(m *node) {
+		switch {
+		case m.kind == types.NodeTypeIt:
+			here = here || m.staysHere()
+		case m.kind.Is(suiteSetup) && n.kind.Is(suiteTeardown): // what has set up, tears down
+			here = here || m.inProcess
+		}
+	})
+	return !here
+}
+
+// run runs a node in a twin, if it is one for twins.
+func (o *original) run(ctx context.Context, n *node, data []byte) bool {
+	if o == nil {
+		return false
+	}
+	in, err := inside(ctx)
+	if err != nil {
+		ginkgo.Fail(err.Error())
+	}
+	if n.kind.Is(suiteSetup | suiteTeardown) {
+		if n.kind.Is(suiteSetup) {
+			o.data = data
+		}
+		if !o.delegatesSuite(n) {
+			o.spares.drop()
+			return false
+		}
+		o.runSuiteNode(ctx, in, n)
+		return true
+	}
+	spec := at(in.report.LeafNodeLocation)
+	if spec == nil {
+		ginkgo.Fail("nstest: Ginkgo runs a spec that it has not constructed")
+	}
+	if spec.staysHere() {
+		o.spares.drop() // what this spec does may be meant for those after it
+		return false
+	}
+	s, err := o.session(spec, in.report.NumAttempts)
+	if err != nil {
+		in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
+		return true
+	}
+	s.run(ctx, in, n.id, spec, n.location, n.kind)
+	return true
+}
+
+// runSuiteNode runs a suite node in a twin that is for them alone, and in which BeforeSuite and AfterSuite both run.
+func (o *original) runSuiteNode(ctx context.Context, in *insides, n *node) {
+	if n.kind.Is(suiteTeardown) {
+		o.endCurrent()
+		o.finished.Wait()
+	}
+	if o.suite == nil {
+		s, err := o.begin(nil, n.environment(), o.description)
+		if err != nil {
+			in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
+			return
+		}
+		o.suite = s
+	}
+	o.suite.run(ctx, in, n.id, nil, n.location, n.kind)
+	o.mu.Lock()
+	err := errors.Join(o.ends...)
+	o.mu.Unlock()
+	if n.kind.Is(suiteTeardown) && err != nil {
+		o.mu.Lock()
+		o.ends = nil
+		o.mu.Unlock()
+		in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
+	}
+}
+
+// session is the one in which an attempt at a spec runs. An Ordered container has one for all its specs.
+func (o *original) session(spec *node, attempt int) (*session, error) {
+	unit := spec.unit()
+	if s := o.current; s != nil {
+		if s.unit == unit && (s.attempt == attempt || unit != spec) && (s.spec == spec || unit != spec) {
+			return s, nil
+		}
+		o.endCurrent()
+	}
+	s, err := o.begin(unit, spec.environment(), spec.fullText())
+	if err != nil {
+		return nil, err
+	}
+	s.spec, s.attempt = spec, attempt
+	o.current = s
+	return s, nil
+}
+
+// begin starts a session. A nil unit is for the suite's own nodes.
+func (o *original) begin(unit *node, config any, name string) (*session, error) {
+	t := o.spares.take(config)
+	if t == nil {
+		var err error
+		if t, err = o.start(config, name); err != nil {
+			return nil, err
+		}
+	}
+	s := &session{original: o, twin: t, unit: unit, config: config}
+	if err := s.await(func(e *event) bool { return e.Ready }); err != nil {
+		return nil, err
+	}
+	suite, _ := ginkgo.GinkgoConfiguration()
+	return s, t.Link.Send(order{Job: newJob(unit, o.data, suite.ParallelProcess, suite.ParallelTotal)})
+}
+
+func (o *original) start(config any, name string) (*twin.Twin, error) {
+	var stderr io.Writer = standardOutput{}
+	if !sameFile(os.Stdout, os.Stderr) {
+		stderr = standardError{}
+	}
+	return o.launch(config, name, standardOutput{}, stderr, o.args...)
+}
+
+// Standard output and error may be exchanged while Ginkgo intercepts them.
+type (
+	standardOutput struct{}
+	standardError  struct{}
+)
+
+func (standardOutput) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
+func (standardError) Write(p []byte) (int, error)  { return os.Stderr.Write(p) }
+
+func sameFile(a, b *os.File) bool {
+	x, errX := a.Stat()
+	y, errY := b.Stat()
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// newJob says what is to be constructed for unit: the containers that it is in, and everything in it.
+func newJob(unit *node, data []byte, process, total int) *job {
+	j := &job{Enter: map[string]uint64{"": tree.top.digest()}, Data: data, Process: process, Total: total}
+	if unit == nil {
+		return j
+	}
+	j.Unit = unit.id
+	for c := unit.container; c != nil; c = c.container {
+		j.Enter[c.id] = c.digest()
+	}
+	unit.walk(func(n *node) {
+		if n.kind == types.NodeTypeContainer {
+			j.Enter[n.id] = n.digest()
+		}
+	})
+	return j
+}
+
+// endCurrent ends the session of the spec before, in the background.
+func (o *original) endCurrent() {
+	s := o.current
+	o.current = nil
+	if s != nil {
+		o.finished.Go(func() { o.note(s.end()) })
+	}
+}
+
+func (o *original) note(err error) {
+	if err != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.ends = append(o.ends, err)
+	}
+}
+
+// close ends what still runs.
+func (o *original) close() error {
+	o.endCurrent()
+	if s := o.suite; s != nil {
+		o.finished.Go(func() { o.note(s.end()) })
+	}
+	o.spares.close()
+	o.finished.Wait()
+	if o.setups > 1 && o.setup > time.Second {
+		fmt.Fprintf(os.Stderr, "nstest: BeforeSuite ran in the process of each of %d specs, and took %v together.\n"+
+			"Have SynchronizedBeforeSuite do once what is slow, and hand out the outcome; or decorate BeforeSuite with nstest.InProcess.\n",
+			o.setups, o.setup.Round(10*time.Millisecond))
+	}
+	return errors.Join(o.ends...)
+}

@@ -1,0 +1,370 @@
+package specs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/reporters"
+	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+)
+
+// A session is the original's conversation with one twin, of which it runs one node after another.
+type session struct {
+	original *original
+	twin     *twin.Twin
+	unit     *node // nil for the suite's own nodes
+	spec     *node // of a unit that is one
+	attempt  int
+	config   any
+
+	running sync.Mutex // held by the node that runs, even after Ginkgo has given it up
+	left    atomic.Bool
+	stopped atomic.Bool
+	over    bool   // nothing more can run
+	death   string // how the twin died
+	dead    *node  // the spec in which it did
+	setup   *setup // how the suite's own nodes went in it
+	entries []*entryValue
+
+	mu       sync.Mutex
+	progress chan types.ProgressReport // for who has asked
+}
+
+// run lets the twin run a node, does here what that does beside its outcome, and makes it the outcome of the node that
+// Ginkgo runs here.
+func (s *session) run(ctx context.Context, in *insides, id string, spec *node, location types.CodeLocation, kind types.NodeType) {
+	if !s.running.TryLock() { // Ginkgo has given up the node before
+		s.left.Store(true)
+		_ = s.twin.Link.Send(order{Abandon: outcomeOf(in)})
+		s.running.Lock()
+		s.left.Store(false)
+	}
+	defer s.running.Unlock()
+	failed := func(message string) {
+		in.set(types.SpecStateFailed, types.Failure{Message: message, Location: location})
+	}
+	if s.over {
+		switch {
+		case s.death == "" || s.dead == spec && spec != nil: // was said; there is nothing left to run in
+		case spec != nil:
+			failed("the process of this Ordered container has ended in an earlier spec: " + s.death)
+		}
+		return
+	}
+	if message := s.arrive(id, spec); message != "" {
+		s.dead = spec
+		failed(message)
+		return
+	}
+	s.twin.Output.Show()
+	stop := context.AfterFunc(ctx, func() { _ = s.twin.Link.Send(order{Cancel: cancelOf(ctx)}) })
+	defer stop()
+	if sc, ok := ctx.Value("GINKGO_SPEC_CONTEXT").(interface {
+		AttachProgressReporter(func() string) func()
+	}); ok {
+		defer sc.AttachProgressReporter(s.report)()
+	}
+	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts}}); err == nil && kind == types.NodeTypeIt {
+		s.original.spares.refill(s.config)
+	}
+	var r *result
+	err := s.await(func(e *event) bool {
+		switch {
+		case s.left.Load() && e.Result == nil: // Ginkgo has gone on
+		case e.Step != nil:
+			in.emit(*e.Step)
+		case e.Entry != nil:
+			v := &entryValue{value: e.Entry.Value}
+			s.entries = append(s.entries, v)
+			ginkgo.AddReportEntry(e.Entry.Name, v, e.Entry.Location, e.Entry.Visibility)
+		}
+		r = e.Result
+		return r != nil
+	})
+	s.twin.Output.Flush()
+	switch {
+	case s.left.Load() || s.stopped.Load():
+		return
+	case err != nil:
+		s.dead = spec
+		failed(err.Error())
+		return
+	}
+	for i, value := range r.Entries {
+		if i < len(s.entries) {
+			s.entries[i].set(value)
+		}
+	}
+	for _, d := range r.Defers {
+		s.registerHere(d, spec)
+	}
+	if r.State != types.SpecStatePassed {
+		in.set(r.State, r.Failure)
+	}
+}
+
+// outcomeOf says how Ginkgo has recorded the node that it has given up.
+func outcomeOf(in *insides) *cancel {
+	in.lock.Lock()
+	defer in.lock.Unlock()
+	c := &cancel{State: in.report.State, Message: in.report.Failure.Message}
+	if !c.State.Is(types.SpecStateTimedout | types.SpecStateInterrupted) {
+		c.State = types.SpecStateTimedout
+	}
+	return c
+}
+
+// cancelOf says why Ginkgo has cancelled a node's context.
+func cancelOf(ctx context.Context) *cancel {
+	message := context.Cause(ctx).Error()
+	if strings.HasSuffix(message, "timeout occurred") {
+		return &cancel{types.SpecStateTimedout, "A " + message}
+	}
+	return &cancel{types.SpecStateInterrupted, message}
+}
+
+// arrive waits for the twin to come to a node. Otherwise it says what is wrong.
+func (s *session) arrive(id string, spec *node) string {
+	var e *event
+	if err := s.await(func(got *event) bool { e = got; return got.At != nil || got.Over || got.Differs != nil }); err != nil {
+		return err.Error()
+	}
+	switch {
+	case e.Differs != nil:
+		s.stop()
+		container := tree.top
+		tree.top.walk(func(n *node) {
+			if n.id == e.Differs.Container {
+				container = n
+			}
+		})
+		return container.difference(e.Differs.Children)
+	case e.At != nil && e.At.Node == id && (spec == nil || e.At.Spec == spec.id):
+		return ""
+	case s.setup != nil && s.setup.State != types.SpecStatePassed:
+		f := s.setup.Failure
+		text := f.Message
+		if f.ForwardedPanic != "" {
+			text += "\n" + f.ForwardedPanic
+		}
+		s.stop()
+		return fmt.Sprintf("%s passed for the suite and failed in the process of this spec, at %s:\n%s", s.setup.Kind, f.Location, text)
+	}
+	s.stop()
+	where := "has run all its nodes"
+	if e.At != nil {
+		where = fmt.Sprintf("is at node %s of spec %s", e.At.Node, e.At.Spec)
+	}
+	return fmt.Sprintf("the spec's process %s and the suite's is at node %s: the tree of specs is not built the same way each time", where, id)
+}
+
+// registerHere registers with Ginkgo a clean-up that was registered in the twin. It runs there.
+func (s *session) registerHere(d deferred, spec *node) {
+	register := ginkgo.DeferCleanup
+	if d.OnFailure {
+		register = ginkgo.DeferOnFailure
+	}
+	location := marked(d.Location)
+	body := func(ctx context.Context) {
+		in, err := inside(ctx)
+		if err != nil {
+			ginkgo.Fail(err.Error())
+		}
+		now := spec
+		if spec != nil { // one of an Ordered container may be registered in one spec and run in another
+			now = at(in.report.LeafNodeLocation)
+		}
+		s.run(ctx, in, d.Node, now, location, types.NodeTypeCleanupAfterEach)
+	}
+	if !d.HasContext {
+		register(func() { body(s.original.context()) }, location)
+		return
+	}
+	args := []any{func(ctx ginkgo.SpecContext) { body(ctx) }, location}
+	if d.Timeout > 0 {
+		args = append(args, ginkgo.NodeTimeout(d.Timeout))
+	}
+	if d.GracePeriod >= 0 {
+		args = append(args, ginkgo.GracePeriod(d.GracePeriod))
+	}
+	if d.ProgressAfter >= 0 {
+		args = append(args, ginkgo.PollProgressAfter(d.ProgressAfter))
+	}
+	if d.ProgressInterval >= 0 {
+		args = append(args, ginkgo.PollProgressInterval(d.ProgressInterval))
+	}
+	register(args...)
+}
+
+// entryValue is the value of a report entry that was made in the twin. Ginkgo looks at values when it reports; so it
+// follows the one there.
+type entryValue struct {
+	mu    sync.Mutex
+	value types.ReportEntryValue
+}
+
+func (v *entryValue) set(value types.ReportEntryValue) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.value = value
+}
+
+func (v *entryValue) get() types.ReportEntryValue {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.value
+}
+
+// MarshalJSON is what the value itself made there.
+func (v *entryValue) MarshalJSON() ([]byte, error) {
+	if value := v.get(); value.AsJSON != "" {
+		return []byte(value.AsJSON), nil
+	}
+	return []byte("null"), nil
+}
+
+// ColorableString is what the value itself made there.
+func (v *entryValue) ColorableString() string { return v.get().Representation }
+
+// await receives until f is satisfied. The error says how the twin died.
+func (s *session) await(f func(*event) bool) error {
+	for {
+		e := &event{}
+		if err := s.twin.Link.Receive(e); err != nil {
+			s.over = true
+			if s.stopped.Load() {
+				return errors.New("the process of this spec was stopped")
+			}
+			s.death = s.lastWords(err)
+			return fmt.Errorf("the process of this spec has ended before the spec: %s", s.death)
+		}
+		switch {
+		case e.Write != nil:
+			_, _ = ginkgo.GinkgoWriter.Write(e.Write)
+			continue
+		case e.Progress != nil:
+			s.mu.Lock()
+			if s.progress != nil {
+				s.progress <- *e.Progress
+				s.progress = nil
+			}
+			s.mu.Unlock()
+			continue
+		case e.Setup != nil:
+			if s.setup == nil || !s.setup.State.Is(types.SpecStateFailureStates) {
+				s.setup = e.Setup
+			}
+			s.original.mu.Lock()
+			if e.Setup.Kind.Is(suiteSetup) {
+				s.original.setup += e.Setup.Took
+				s.original.setups++
+			}
+			s.original.mu.Unlock()
+			continue
+		}
+		if f(e) {
+			return nil
+		}
+	}
+}
+
+// lastWords says how the twin ended, and what it printed last.
+func (s *session) lastWords(err error) string {
+	if !errors.Is(err, io.EOF) {
+		_ = s.twin.Stop()
+		return err.Error()
+	}
+	state, err := s.twin.Wait()
+	if err != nil {
+		state += ", " + err.Error()
+	}
+	if tail := s.twin.Output.Tail(); tail != "" {
+		state += "\nIts last output:\n" + tail
+	}
+	return state
+}
+
+// report is the progress of the node that runs, for Ginkgo's own report of it.
+func (s *session) report() string {
+	answer := make(chan types.ProgressReport, 1)
+	s.mu.Lock()
+	s.progress = answer
+	s.mu.Unlock()
+	if err := s.twin.Link.Send(order{Progress: true}); err != nil {
+		return ""
+	}
+	timeout := time.NewTimer(progressTimeout)
+	defer timeout.Stop()
+	var r types.ProgressReport
+	select {
+	case r = <-answer:
+	case <-timeout.C:
+		return "The spec's process does not answer."
+	}
+	var b strings.Builder
+	for _, text := range r.AdditionalReports {
+		b.WriteString(text + "\n")
+	}
+	r = types.ProgressReport{Message: "In the spec's process:", LeafNodeText: r.LeafNodeText, LeafNodeLocation: r.LeafNodeLocation, ContainerHierarchyTexts: r.ContainerHierarchyTexts,
+		CurrentNodeType: r.CurrentNodeType, CurrentNodeText: r.CurrentNodeText, CurrentNodeLocation: r.CurrentNodeLocation, CurrentNodeStartTime: r.CurrentNodeStartTime,
+		SpecStartTime: r.SpecStartTime, CurrentStepText: r.CurrentStepText, CurrentStepLocation: r.CurrentStepLocation, CurrentStepStartTime: r.CurrentStepStartTime,
+		Goroutines: r.Goroutines}
+	reporters.NewDefaultReporter(types.ReporterConfig{NoColor: true}, &b).EmitProgressReport(r)
+	return b.String()
+}
+
+// progressTimeout is below what Ginkgo gives to those whom it asks about progress.
+const progressTimeout = 4 * time.Second
+
+// stop kills the twin.
+func (s *session) stop() {
+	s.stopped.Store(true)
+	s.over = true
+	if err := s.twin.Stop(); err != nil {
+		s.original.note(err)
+	}
+}
+
+// end ends the session: by itself if the twin has run all its nodes, else by force.
+func (s *session) end() error {
+	if !s.running.TryLock() { // a node that Ginkgo has given up
+		s.stopped.Store(true)
+		err := s.twin.Stop()
+		s.running.Lock()
+		defer s.running.Unlock()
+		return err
+	}
+	defer s.running.Unlock()
+	if s.death != "" || s.stopped.Load() {
+		return s.twin.Stop()
+	}
+	var last *event
+	err := s.await(func(e *event) bool { last = e; return e.Over || e.At != nil || e.Differs != nil })
+	if err != nil {
+		return errors.Join(fmt.Errorf("after the last node: %w", err), s.twin.Stop())
+	}
+	s.setup = nil
+	if !last.Over {
+		s.stopped.Store(true)
+		return s.twin.Stop()
+	}
+	s.twin.Output.Hide()
+	if err := s.twin.Link.Send(order{Go: &goOn{}}); err != nil {
+		return errors.Join(err, s.twin.Stop())
+	}
+	_ = s.await(func(*event) bool { return false }) // until it has gone
+	err = s.twin.Stop()
+	if f := s.setup; f != nil && f.State.Is(types.SpecStateFailureStates) {
+		err = errors.Join(err, fmt.Errorf("%s failed in the process of %q, at %s:\n%s", f.Kind, s.unit.fullText(), f.Failure.Location, f.Failure.Message))
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+package specs
+
+import (
+	"context"
+	"reflect"
+	"slices"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+)
+
+// Register has Ginkgo show us every node before it constructs it. Nodes at the top level are constructed before any test
+// runs; so it is called from an init function. Until Run is called nothing else changes for a suite, but that our
+// decorators may be used in it.
+func Register() { ginkgo.AddTreeConstructionNodeArgsTransformer(transform) }
+
+// own marks nodes of ours.
+type own struct{}
+
+// transform is Ginkgo's NodeArgsTransformer. It takes the location first, as that counts callers.
+func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []any) (string, []any, []error) {
+	location := types.NewCodeLocation(int(offset))
+	for i, arg := range args {
+		if _, ok := arg.(own); ok {
+			return text, append(args[:i:i], args[i+1:]...), nil
+		}
+	}
+	if kind.Is(reportNodes) { // reports are the original's, and some are added there alone
+		if twin.This() != nil {
+			args = slices.Clone(args)
+			silence(args)
+		}
+		return text, args, nil
+	}
+	n, rest, err := add(kind, text, location, args)
+	if err != nil {
+		return text, nil, []error{err}
+	}
+	if twin.This() != nil {
+		rest = n.performed(rest)
+	} else {
+		rest = n.delegated(rest)
+	}
+	return text, append(rest, n.location), nil
+}
+
+// silence makes bodies do nothing.
+func silence(args []any) {
+	for i, arg := range args {
+		if t := reflect.TypeOf(arg); t != nil && t.Kind() == reflect.Func {
+			args[i] = reflect.MakeFunc(t, func([]reflect.Value) []reflect.Value {
+				out := make([]reflect.Value, t.NumOut())
+				for j := range out {
+					out[j] = reflect.Zero(t.Out(j))
+				}
+				return out
+			}).Interface()
+		}
+	}
+}
+
+// delegated are the arguments of a node in the original: its bodies ask a twin first.
+func (n *node) delegated(args []any) []any {
+	bodies := 0
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case types.AroundNodeDecorator:
+			args[i] = aroundHere(v)
+			continue
+		case func():
+			if n.kind == types.NodeTypeContainer {
+				args[i] = func() {
+					defer n.enter()()
+					v()
+				}
+				continue
+			}
+		}
+		if t := reflect.TypeOf(arg); t == nil || t.Kind() != reflect.Func {
+			continue
+		}
+		bodies++
+		switch {
+		case n.kind == types.NodeTypeSynchronizedBeforeSuite && bodies == 1, n.kind == types.NodeTypeSynchronizedAfterSuite && bodies == 2:
+			continue // for process 1 alone, which the original is
+		}
+		args[i] = n.delegate(arg)
+	}
+	return args
+}
+
+// delegate is a body that lets a twin run the node, and body where that is not wanted. It takes what body takes: from
+// that Ginkgo knows whether the node can be cancelled.
+func (n *node) delegate(body any) any {
+	switch body := body.(type) {
+	case func():
+		return func() {
+			if !theOriginal.run(theOriginal.context(), n, nil) {
+				body()
+			}
+		}
+	case func(ginkgo.SpecContext):
+		return func(ctx ginkgo.SpecContext) {
+			if !theOriginal.run(ctx, n, nil) {
+				body(ctx)
+			}
+		}
+	case func(context.Context):
+		return func(ctx context.Context) {
+			if !theOriginal.run(ctx, n, nil) {
+				body(ctx)
+			}
+		}
+	}
+	t := reflect.TypeOf(body)
+	if t.NumOut() > 0 {
+		return body // Ginkgo refuses it
+	}
+	return reflect.MakeFunc(t, func(in []reflect.Value) []reflect.Value {
+		ctx := theOriginal.context()
+		var data []byte
+		for _, v := range in {
+			switch v := v.Interface().(type) {
+			case context.Context:
+				ctx = v
+			case []byte:
+				data = v
+			}
+		}
+		if !theOriginal.run(ctx, n, data) {
+			reflect.ValueOf(body).Call(in)
+		}
+		return nil
+	}).Interface()
+}
+
+// aroundHere leaves out what the user has put around a node that a twin runs: there it is around the node itself.
+func aroundHere(d types.AroundNodeDecorator) types.AroundNodeDecorator {
+	around := d.Body
+	d.Body = func(ctx context.Context, body func(context.Context)) {
+		if theOriginal.delegates() {
+			body(ctx)
+			return
+		}
+		around(ctx, body)
+	}
+	return d
+}
+
+// performed are the arguments of a node in a twin: bodies as they are, but without timeouts, which the original keeps.
+func (n *node) performed(args []any) []any {
+	var out []any
+	bodies := 0
+	for _, arg := range args {
+		switch v := arg.(type) {
+		case ginkgo.NodeTimeout, ginkgo.SpecTimeout, ginkgo.GracePeriod, ginkgo.PollProgressAfter, ginkgo.PollProgressInterval:
+			continue
+		case func():
+			if n.kind == types.NodeTypeContainer {
+				out = append(out, func() { thePerformer.construct(n, v) })
+				continue
+			}
+		}
+		if t := reflect.TypeOf(arg); t != nil && t.Kind() == reflect.Func {
+			bodies++
+			arg = n.perform(arg, bodies)
+		}
+		out = append(out, arg)
+	}
+	if n.kind == types.NodeTypeIt && thePerformer.leavesOut(n) {
+		out = slices.DeleteFunc(out, func(arg any) bool { return reflect.TypeOf(arg) == reflect.TypeOf(ginkgo.Focus) })
+		return append(out, ginkgo.Pending)
+	}
+	return out
+}
+
+// perform is a body in a twin: the same, but for those of suite nodes that are the original's.
+func (n *node) perform(body any, number int) any {
+	switch {
+	case n.kind == types.NodeTypeSynchronizedBeforeSuite && number == 1:
+		return func() []byte { return thePerformer.job.Data }
+	case n.kind == types.NodeTypeSynchronizedAfterSuite && number == 2, n.kind.Is(suiteSetup|suiteTeardown) && n.inProcess:
+		args := []any{body}
+		silence(args)
+		return args[0]
+	}
+	return body
+}

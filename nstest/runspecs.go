@@ -1,0 +1,71 @@
+package nstest
+
+import (
+	"context"
+	"io"
+
+	"github.com/onsi/ginkgo/v2"
+
+	"github.com/hermetic-go/nstest/nstest/internal/ginkgo/specs"
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+)
+
+// RunSpecs is ginkgo.RunSpecs with every spec in an environment of its own: same arguments, flags, reports and exit
+// status. A suite needs no other change:
+//
+//	func TestShop(t *testing.T) {
+//		RegisterFailHandler(Fail)
+//		nstest.RunSpecs(t, "Shop")
+//	}
+//
+// Each spec, with its BeforeEach, AfterEach and DeferCleanup nodes and all its goroutines and child processes, runs in a
+// process of its own that is inside the environment: Current. The specs of an Ordered container share one. A repeated
+// attempt at a spec (FlakeAttempts, MustPassRepeatedly) gets a new one.
+//
+// The process is the test binary again, so that package variables, init functions, TestMain and the bodies of containers
+// run there too, and what they print there is left out. The tree of specs must be built the same way each time. Nothing
+// that a spec does to package variables is seen by another one. What has to be done once for all belongs into the first
+// function of SynchronizedBeforeSuite, which runs in the suite's own process and whose bytes every spec gets, or into a
+// BeforeSuite decorated with InProcess. A plain BeforeSuite runs in each spec's process, and AfterSuite with it.
+// ReportBeforeEach, ReportAfterEach, ReportBeforeSuite and ReportAfterSuite run in the suite's own process.
+//
+// What differs from ginkgo.RunSpecs:
+//   - In a progress report the goroutines are those of the suite's process; the spec's own follow as an additional report.
+//   - GetRawValue of a report entry is not the value that AddReportEntry was given, which is in another process. Its JSON
+//     and its representation are the same.
+//   - A spec whose process dies fails, with the exit status and the last output, and the suite goes on.
+//   - What a spec prints while none of its nodes runs is left out.
+//
+// NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger. NSTEST_SPARES=0 does without the spare
+// process that is otherwise prepared while a spec runs, so that the next one starts sooner.
+//
+// It needs what Open needs; a suite under ginkgo.RunSpecs is not changed by importing nstest.
+func RunSpecs(t ginkgo.GinkgoTestingT, description string, args ...any) bool {
+	if inProcess() {
+		return ginkgo.RunSpecs(t, description, args...)
+	}
+	return specs.Run(t, launchSpec, description, args...)
+}
+
+// A Decorator is for nodes of a suite that is run by RunSpecs. Under ginkgo.RunSpecs it means nothing.
+type Decorator = specs.Decorator
+
+// InProcess keeps a container, a spec or a suite node in the suite's own process. A suite that has such specs runs
+// BeforeSuite there too.
+var InProcess = specs.InProcess
+
+// With says what the environment of a container or spec is like; the innermost one counts. In an Ordered container,
+// whose specs share one, it decorates the outermost.
+func With(cfg Config) Decorator { return specs.With(&cfg) }
+
+// launchSpec is a specs.Launcher.
+func launchSpec(config any, name string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
+	var cfg Config
+	if c, ok := config.(*Config); ok {
+		cfg = *c
+	}
+	if cfg.Name == "" {
+		cfg.Name = name
+	}
+	return startTwin(context.Background(), cfg, stdout, stderr, args...)
+}
