@@ -25,6 +25,7 @@ var roles = map[string]func() error{
 	"writable": listWritable,
 	"attack":   attack,
 	"open":     openOnly,
+	"suite":    runSuite,
 }
 
 func TestMain(m *testing.M) {

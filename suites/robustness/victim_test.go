@@ -175,7 +175,7 @@ type victim struct {
 func start(t *testing.T, r string, open ...*os.File) *victim {
 	t.Helper()
 	v := &victim{cmd: exec.Command("/proc/self/exe"), tmp: t.TempDir()}
-	v.cmd.Env = append(os.Environ(), role+"="+r, "TMPDIR="+v.tmp, "GORACE=atexit_sleep_ms=0")
+	v.cmd.Env = append(os.Environ(), role+"="+r, "TMPDIR="+v.tmp, "GORACE=atexit_sleep_ms=0", "GINKGO_NO_COLOR=true")
 	v.cmd.Stderr = os.Stderr
 	v.cmd.ExtraFiles = open
 	out, err := v.cmd.StdoutPipe()
