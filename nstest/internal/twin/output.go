@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -21,8 +22,8 @@ type Output struct {
 	tail  []byte
 }
 
-// tailSize is how much of what a twin printed is kept for when it dies.
-const tailSize = 8 << 10
+// tailSize is how much of what a twin printed is kept for when it dies: a crash of Go's runtime with all its goroutines.
+const tailSize = 256 << 10
 
 type stream struct {
 	output *Output
@@ -115,7 +116,7 @@ func (s *stream) pass(fd int) (ready, more bool) {
 }
 
 func (o *Output) take(to io.Writer, p []byte) {
-	if o.tail = append(o.tail, p...); len(o.tail) > tailSize {
+	if o.tail = append(o.tail, p...); len(o.tail) > 2*tailSize {
 		o.tail = append(o.tail[:0], o.tail[len(o.tail)-tailSize:]...)
 	}
 	if o.shown {
@@ -151,12 +152,30 @@ func (o *Output) Flush() {
 	}
 }
 
-// Tail is the end of what the twin printed, for a message about its death.
-func (o *Output) Tail() string {
+// LastWords is what the twin printed last, as far as it says why it died: from where Go's runtime begins to complain to
+// the end of the first goroutine's stack, or else the last lines.
+func (o *Output) LastWords() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return strings.TrimSpace(string(o.tail))
+	text := strings.TrimSpace(string(o.tail))
+	if at := crash.FindStringIndex(text); at != nil {
+		text = text[at[0]:]
+		if i := strings.Index(text, "\ngoroutine "); i >= 0 {
+			if j := strings.Index(text[i:], "\n\n"); j >= 0 {
+				text = text[:i+j]
+			}
+		}
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-lastLines):], "\n")
 }
+
+// crash is how the complaints of Go's runtime begin.
+var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |runtime: |SIG[A-Z]+: |WARNING: DATA RACE)`)
+
+// lastLines is how many lines a message has of a twin that did not say why it died.
+const lastLines = 20
 
 // Shown reports whether what the twin printed last was passed on.
 func (o *Output) Shown() bool {

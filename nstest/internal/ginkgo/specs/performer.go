@@ -116,6 +116,7 @@ const editorIntegration = "GINKGO_EDITOR_INTEGRATION"
 
 func (p *performer) send(e event) {
 	if err := p.link.Send(e); err != nil {
+		fmt.Fprintln(os.Stderr, "nstest: the spec's process has lost its connection to the suite's:", err)
 		os.Exit(orphaned)
 	}
 }
@@ -125,6 +126,7 @@ func (p *performer) listen() {
 	for {
 		var o order
 		if err := p.link.Receive(&o); err != nil {
+			fmt.Fprintln(os.Stderr, "nstest: the spec's process has lost its connection to the suite's:", err)
 			os.Exit(orphaned)
 		}
 		switch {

@@ -45,7 +45,9 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 	if !s.running.TryLock() { // Ginkgo has given up the node before
 		s.left.Store(true)
 		_ = s.twin.Link.Send(order{Abandon: outcomeOf(in)})
+		kill := time.AfterFunc(abandonTimeout, func() { s.original.note(s.twin.Stop()) })
 		s.running.Lock()
+		kill.Stop()
 		s.left.Store(false)
 	}
 	defer s.running.Unlock()
@@ -91,11 +93,13 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 		return r != nil
 	})
 	s.twin.Output.Flush()
+	if err != nil {
+		s.dead = spec
+	}
 	switch {
 	case s.left.Load() || s.stopped.Load():
 		return
 	case err != nil:
-		s.dead = spec
 		failed(err.Error())
 		return
 	}
@@ -111,6 +115,10 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 		in.set(r.State, r.Failure)
 	}
 }
+
+// abandonTimeout is how long a twin may take to leave a node behind. One that takes longer is stopped, or in no state to
+// run anything else.
+const abandonTimeout = 5 * time.Second
 
 // outcomeOf says how Ginkgo has recorded the node that it has given up.
 func outcomeOf(in *insides) *cancel {
@@ -287,8 +295,11 @@ func (s *session) lastWords(err error) string {
 	if err != nil {
 		state += ", " + err.Error()
 	}
-	if tail := s.twin.Output.Tail(); tail != "" {
-		state += "\nIts last output:\n" + tail
+	if state == "signal: killed" {
+		state += " (which the kernel does too, when memory runs out)"
+	}
+	if words := s.twin.Output.LastWords(); words != "" {
+		state += "\nIts last output:\n" + words
 	}
 	return state
 }

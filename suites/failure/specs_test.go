@@ -1,0 +1,110 @@
+package failure
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/ginkgo/v2/reporters"
+	"github.com/onsi/ginkgo/v2/types"
+)
+
+// outcome is what a reader learns of a spec that failed.
+type outcome struct {
+	State    string
+	Where    string // the node that failed
+	Message  string // its first line
+	Contains string // is in the message, if it is not ""
+}
+
+// broken are the specs of testdata/specs, and what is said of each. Only those fail that are broken.
+var broken = map[string]outcome{
+	"a spec that exits": {"failed", "It", "the process of this spec has ended before the spec: exit status 7", "last words"},
+	"a spec that exits while it is set up never runs": {"failed", "BeforeEach", "the process of this spec has ended before the spec: exit status 8", ""},
+	"a spec that exits while it is cleaned up":        {"failed", "DeferCleanup (Each)", "the process of this spec has ended before the spec: exit status 9", ""},
+	"a spec that panics on a goroutine of its own":    {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "panic: nobody recovers this"},
+	"a spec that writes where it must not":            {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "SIGSEGV"},
+	"a spec that kills itself":                        {"failed", "It", "the process of this spec has ended before the spec: signal: killed (which the kernel does too, when memory runs out)", ""},
+	"a spec that kills everything that it sees":       {"failed", "It", "the process of this spec has ended before the spec: signal: terminated", ""},
+	"a spec that breaks the runtime":                  {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "fatal error: concurrent map writes"},
+	"a spec that overflows its stack":                 {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "goroutine stack exceeds"},
+	"a spec that closes files that are not its own":   {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "runtime: epollwait"},
+	"a spec that stops for good":                      {"timedout", "It", "A node timeout occurred", ""},
+	"a spec that leaves daemons and goroutines":       {State: "passed"},
+	"a spec that is all right":                        {State: "passed"},
+	"an Ordered container in which one spec exits":    {"failed", "It", "the process of this spec has ended before the spec: exit status 10", ""},
+	"an Ordered container cannot run the next":        {"failed", "It", "the process of this Ordered container has ended in an earlier spec: exit status 10", ""},
+	"runs after all of them":                          {State: "passed"},
+}
+
+func TestBrokenSpecsFailAlone(t *testing.T) {
+	dir := t.TempDir()
+	binary := filepath.Join(dir, "broken.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", binary, "./testdata/specs").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	run := exec.Command(binary, "-ginkgo.no-color", "-ginkgo.json-report="+dir+"/report.json", "-ginkgo.junit-report="+dir+"/report.xml")
+	run.Dir = "testdata/specs"
+	out, err := run.CombinedOutput()
+	console := string(out)
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 {
+		t.Fatalf("%v, want exit status 1\n%s", err, console)
+	}
+
+	var reports []types.Report
+	decode(t, dir+"/report.json", json.Unmarshal, &reports)
+	got := map[string]outcome{}
+	for _, s := range reports[0].SpecReports {
+		o := outcome{State: s.State.String()}
+		if s.Failed() {
+			o.Where = s.Failure.FailureNodeType.String()
+			o.Message, _, _ = strings.Cut(s.Failure.Message, "\n")
+			o.Contains = broken[s.FullText()].Contains
+			if !strings.Contains(s.Failure.Message, o.Contains) {
+				t.Errorf("%s: %q is not in the message:\n%s", s.FullText(), o.Contains, s.Failure.Message)
+			}
+			if !strings.Contains(console, s.Failure.Location.String()) || !strings.Contains(console, o.Message) {
+				t.Errorf("%s: its failure is not on the console", s.FullText())
+			}
+		}
+		got[s.FullText()] = o
+	}
+	if diff := cmp.Diff(broken, got); diff != "" {
+		t.Errorf("(-want +got)\n%s\n%s", diff, console)
+	}
+
+	var junit reporters.JUnitTestSuites
+	decode(t, dir+"/report.xml", xml.Unmarshal, &junit)
+	for _, c := range junit.TestSuites[0].TestCases {
+		name, ok := strings.CutPrefix(c.Name, "[It] ")
+		if !ok {
+			continue
+		}
+		if want := broken[name]; want.State != "passed" && (c.Failure == nil || !strings.HasPrefix(c.Failure.Message, want.Message)) {
+			t.Errorf("%s: JUnit says %+v, want %s", name, c.Failure, want.Message)
+		}
+	}
+	if !regexp.MustCompile(`(?m)^FAIL! -- 3 Passed \| 13 Failed \| 0 Pending \| 0 Skipped$`).MatchString(console) {
+		t.Errorf("the console does not say how many have failed:\n%s", console)
+	}
+	if strings.Contains(console, "AfterEach has run\n\n  [FAILED] the process") {
+		t.Error("a node has run after the spec's process had died")
+	}
+}
+
+func decode[T any](t *testing.T, path string, unmarshal func([]byte, any) error, into *T) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = unmarshal(data, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,94 @@
+// Package broken_test is a suite whose specs go wrong in every way that a process can.
+package broken_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+func TestBroken(t *testing.T) {
+	RegisterFailHandler(Fail)
+	nstest.RunSpecs(t, "Broken")
+}
+
+var _ = Describe("a spec that", func() {
+	AfterEach(func() { GinkgoWriter.Println("AfterEach has run") })
+
+	It("exits", func() {
+		fmt.Println("last words")
+		os.Exit(7)
+	})
+	Context("exits while it is set up", func() {
+		BeforeEach(func() { os.Exit(8) })
+		It("never runs", func() {})
+	})
+	It("exits while it is cleaned up", func() {
+		DeferCleanup(func() { os.Exit(9) })
+	})
+	It("panics on a goroutine of its own", func() {
+		go func() { panic("nobody recovers this") }()
+		select {}
+	})
+	It("writes where it must not", func() {
+		var p *int
+		go func() { *p = 1 }()
+		select {}
+	})
+	It("kills itself", func() {
+		Expect(syscall.Kill(os.Getpid(), syscall.SIGKILL)).To(Succeed())
+		select {}
+	})
+	It("kills everything that it sees", func() {
+		Expect(syscall.Kill(-1, syscall.SIGKILL)).To(Succeed())
+		Expect(syscall.Kill(os.Getpid(), syscall.SIGTERM)).To(Succeed())
+		select {}
+	})
+	It("breaks the runtime", func() {
+		m := map[int]int{}
+		for range 4 {
+			go func() {
+				for i := 0; ; i++ {
+					m[i%10] = i
+				}
+			}()
+		}
+		select {}
+	})
+	It("overflows its stack", func() {
+		var deeper func(int) int
+		deeper = func(n int) int { return deeper(n+1) + 1 }
+		deeper(0)
+	})
+	It("closes files that are not its own", func() {
+		for fd := 3; fd < 1000; fd++ {
+			_ = syscall.Close(fd)
+		}
+		fmt.Println("all are closed")
+		Eventually(func() int { return 0 }).Should(Equal(1))
+	})
+	It("stops for good", NodeTimeout(300*time.Millisecond), GracePeriod(100*time.Millisecond), func(SpecContext) {
+		Expect(syscall.Kill(os.Getpid(), syscall.SIGSTOP)).To(Succeed())
+	})
+	It("leaves daemons and goroutines", func() {
+		Expect(exec.Command("setsid", "nohup", "sh", "-c", "sleep 8888 & exec sleep 8889").Start()).To(Succeed())
+		for range 100 {
+			go func() { select {} }()
+		}
+	})
+	It("is all right", func() {})
+})
+
+var _ = Describe("an Ordered container", Ordered, ContinueOnFailure, func() {
+	It("in which one spec exits", func() { os.Exit(10) })
+	It("cannot run the next", func() {})
+})
+
+var _ = It("runs after all of them", func() {})
