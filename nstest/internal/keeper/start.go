@@ -16,6 +16,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -28,6 +29,11 @@ const (
 	argv0     = "nstest-keeper"
 	controlFD = 3
 	ready     = 'k' // the byte that tells a keeper that its id maps are written
+
+	// timerSlack is how late a keeper's timers may be. While a keeper is at work Go's runtime looks every 20 µs whether one
+	// of its threads hangs in a system call, and sleeps between: without the slack that takes a quarter of the processor
+	// time that an environment costs.
+	timerSlack = time.Millisecond
 )
 
 // A Keeper is a running keeper, seen from the program that started it.
@@ -70,7 +76,7 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 
 	k.proc, err = ns.Start(ns.Spec{
 		Path: "/proc/self/exe", Args: []string{argv0}, Env: environ(),
-		Files: []*os.File{null, null, pw, theirs}, Kinds: kinds, DieWithUs: true, Session: true,
+		Files: []*os.File{null, null, pw, theirs}, Kinds: kinds, DieWithUs: true, Session: true, TimerSlack: timerSlack,
 	})
 	if err != nil {
 		return nil, errors.Join(explained(err, "clone "+kinds.String()), ours.Close())

@@ -1,6 +1,7 @@
 package ns
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +31,14 @@ type Spec struct {
 	// as those of inotify and user namespaces, are then that user's, and the process never has another id. The caller
 	// needs CAP_SETUID, CAP_SETGID and CAP_SETPCAP.
 	Owner int
+
+	// TimerSlack is by how much the kernel may delay what the process sleeps for (PR_SET_TIMERSLACK), and in turn what its
+	// children do; 0 is the kernel's own default, whatever the caller has.
+	TimerSlack time.Duration
 }
+
+// defaultTimerSlack is what the kernel gives its first process, and so almost every one.
+const defaultTimerSlack = 50 * time.Microsecond
 
 // A Process is a started Spec.
 type Process struct {
@@ -75,6 +84,11 @@ func Start(s Spec) (*Process, error) {
 	var pid int
 	var err error
 	onImmortalThread(func() {
+		// This thread does nothing but start processes: what it was told for the last one need not be undone.
+		if err = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(cmp.Or(s.TimerSlack, defaultTimerSlack)), 0, 0, 0); err != nil {
+			err = fmt.Errorf("set timer slack: %w", err)
+			return
+		}
 		if s.Owner != 0 {
 			uid, gid := os.Getuid(), os.Getgid() // of this thread
 			defer func() { err = errors.Join(err, become(uid, gid)) }()

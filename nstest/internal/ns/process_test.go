@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,6 +70,17 @@ func script(t *testing.T, s Spec, text string) string {
 		t.Fatal(err, werr)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+func TestStartSetsTheTimerSlack(t *testing.T) {
+	for _, c := range []struct {
+		slack time.Duration
+		want  string
+	}{{time.Millisecond, "1000000"}, {0, "50000"}} { // the second is not to have what the first was given
+		if got := script(t, Spec{TimerSlack: c.slack}, "cat /proc/self/timerslack_ns"); got != c.want {
+			t.Errorf("started with %v, a process and its child have %s ns; want %s", c.slack, got, c.want)
+		}
+	}
 }
 
 func TestStartMakesTheKindsAndNoOthers(t *testing.T) {
