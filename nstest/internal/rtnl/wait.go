@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -147,7 +148,7 @@ func SolicitedNode(a netip.Addr) netip.Addr {
 }
 
 // poll calls f until it returns true or an error, or ctx ends: at once, then every 50 µs, and less often after 2 ms.
-// It sleeps in the kernel, since time.Sleep takes a millisecond at least.
+// It sleeps in the kernel, since time.Sleep takes a millisecond at least, and punctually, whatever timer slack the process has.
 func poll(ctx context.Context, f func() (bool, error)) error {
 	pause := 50 * time.Microsecond
 	for begin := time.Now(); ; {
@@ -160,9 +161,24 @@ func poll(ctx context.Context, f func() (bool, error)) error {
 		if time.Since(begin) > 2*time.Millisecond {
 			pause = min(2*pause, 5*time.Millisecond)
 		}
-		ts := unix.NsecToTimespec(int64(pause))
-		if err := unix.Nanosleep(&ts, nil); err != nil && !errors.Is(err, unix.EINTR) {
+		if err := nap(pause); err != nil {
 			return fmt.Errorf("sleep: %w", err)
 		}
 	}
+}
+
+// nap sleeps for d, or until a signal comes.
+func nap(d time.Duration) error {
+	runtime.LockOSThread() // the slack is the thread's
+	defer runtime.UnlockOSThread()
+	const shortest, initial = 1, 0
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, shortest, 0, 0, 0); err != nil {
+		return err
+	}
+	ts := unix.NsecToTimespec(int64(d))
+	err := unix.Nanosleep(&ts, nil)
+	if errors.Is(err, unix.EINTR) {
+		err = nil
+	}
+	return errors.Join(err, unix.Prctl(unix.PR_SET_TIMERSLACK, initial, 0, 0, 0))
 }
