@@ -173,8 +173,7 @@ func startInit(t *testing.T) *pid1.Agent {
 		Files: []*os.File{null, null, null, theirs},
 	})
 	check(t, err)
-	a, err := pid1.NewAgent(ours)
-	check(t, err)
+	a := pid1.NewAgent(ours)
 	t.Cleanup(func() { a.Close(); proc.Wait(); proc.PIDFD.Close() })
 	if _, _, err := idmap.WriteUnprivileged(proc.PID); err != nil {
 		t.Fatal(err)

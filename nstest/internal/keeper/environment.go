@@ -32,6 +32,8 @@ type environment struct {
 	zone   *names.Zone
 	cable  *cable // of its own host; nil without a network
 
+	sockets, entered pid1.Ran // what the init is at while the environment is opened
+
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
 	networks []*network
@@ -70,9 +72,10 @@ var steps = []struct {
 	{"lease ids", (*environment).leaseIDs},
 	{"start init", (*environment).startInit},
 	{"write uid_map", (*environment).writeMaps},
+	{"make sockets", (*environment).makeSockets},
 	{"build root", (*environment).buildRoot},
 	{"make network", (*environment).makeNetwork},
-	{"enter root", (*environment).makeSelf},
+	{"enter root", (*environment).enterRoot},
 	{"attach network", (*environment).attachSelf},
 }
 
@@ -102,7 +105,10 @@ func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment
 			err = ctx.Err()
 		}
 		if err != nil {
-			return nil, e.explain(errors.Join(&stepError{st.name, err}, e.close()))
+			if s := new(stepError); !errors.As(err, &s) {
+				err = &stepError{st.name, err}
+			}
+			return nil, e.explain(errors.Join(err, e.close()))
 		}
 	}
 	go e.watch()

@@ -115,12 +115,11 @@ func (h *host) sockets(p *pid1.Program, sysctls []sysctl) {
 	p.Return(tcp)
 }
 
-// boot runs the host's first program and takes over the sockets that it made.
-// ran is the call that waits for it.
-func (h *host) boot(ran func() ([]*os.File, error), zone *names.Zone) error {
-	files, err := ran()
+// boot takes over the sockets that the host's first program has made.
+func (h *host) boot(made pid1.Ran, zone *names.Zone) error {
+	files, err := made()
 	if err != nil {
-		return err
+		return &stepError{"make sockets", err}
 	}
 	if !h.own.Net {
 		return nil
@@ -291,23 +290,34 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 	if h.own.IPC {
 		kinds |= ns.IPC
 	}
-	var prog pid1.Program
+	var network, root pid1.Program
+	h.sockets(&network, e.server.sysctls)
+	programs := []*pid1.Program{&network}
 	if !p.NetOnly {
-		e.root.Host(&prog, p.Name, h.own, addresses(cables))
+		e.root.Host(&root, p.Name, h.own, addresses(cables))
+		programs = append(programs, &root)
 	}
-	h.sockets(&prog, e.server.sysctls)
-	var ran func() ([]*os.File, error)
-	if h.agent, h.child, ran, err = e.agent.ForkRun(uintptr(kinds), &prog); err != nil {
+	var ran []pid1.Ran
+	if h.agent, h.child, ran, err = e.agent.ForkRun(uintptr(kinds), programs...); err != nil {
 		return nil, &stepError{"start init", err}
 	}
-	if err := h.boot(ran, e.zone); err != nil {
-		return nil, &stepError{"enter root", err}
+	// The host makes its root while its cables are plugged in.
+	err = h.boot(ran[0], e.zone)
+	if err == nil {
+		err = ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
+	if err == nil {
+		if err = h.attach(ctx, e, cables); err != nil {
+			err = &stepError{"attach network", err}
+		}
+	}
+	for _, root := range ran[1:] {
+		if _, rerr := root(); err == nil && rerr != nil {
+			err = &stepError{"enter root", rerr}
+		}
+	}
+	if err != nil {
 		return nil, err
-	}
-	if err := h.attach(ctx, e, cables); err != nil {
-		return nil, &stepError{"attach network", err}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -92,6 +92,7 @@ type server struct {
 	shifted bool      // environments get leased ids, because ours are the machine's
 	pool    *lan.Pool
 	sysctls []sysctl
+	null    *os.File // /dev/null, the standard input, output and error of inits
 }
 
 func newServer() (*server, error) {
@@ -100,6 +101,9 @@ func newServer() (*server, error) {
 		return nil, err
 	}
 	s := &server{ids: ids, shifted: ids.IsInitial(), pool: lan.NewPool(), sysctls: deviations()}
+	if s.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
 	if s.machine, err = rootfs.Prepare(!s.shifted); err != nil {
 		return nil, err
 	}

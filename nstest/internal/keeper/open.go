@@ -166,25 +166,14 @@ func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, nil, errors.Join(err, ours.Close())
-	}
-	defer null.Close()
 	proc, err = ns.Start(ns.Spec{
 		Path: image.Path, Image: image.File, Args: image.Args, Env: image.Env,
-		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, Owner: owner,
+		Files: []*os.File{s.null, s.null, s.null, theirs}, Kinds: kinds, Owner: owner,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	agent, err = pid1.NewAgent(ours)
-	if err != nil {
-		_, werr := proc.Wait()
-		err = errors.Join(err, proc.Kill(), werr, proc.PIDFD.Close())
-		return nil, nil, err
-	}
-	return agent, proc, nil
+	return pid1.NewAgent(ours), proc, nil
 }
 
 func (e *environment) writeMaps(context.Context) error {
@@ -272,10 +261,24 @@ func (e *environment) own() rootfs.Own {
 	return rootfs.Own{PID: e.kinds.Has(ns.PID), Net: e.kinds.Has(ns.Net), IPC: e.kinds.Has(ns.IPC), UTS: e.kinds.Has(ns.UTS)}
 }
 
-// makeSelf turns the init into an environment: root of its user namespace, in its own tree, confined.
-func (e *environment) makeSelf(ctx context.Context) error {
+// makeSockets has the init, which becomes root of its user namespace, make what the keeper needs to configure the network.
+// It does not wait for it.
+func (e *environment) makeSockets(context.Context) error {
+	h := newHost(self, e.agent)
+	h.own = e.own()
+	e.mu.Lock()
+	e.hosts[self] = h
+	e.mu.Unlock()
 	var p pid1.Program
 	p.SetCredentials(0, 0, nil)
+	h.sockets(&p, e.server.sysctls)
+	e.sockets = e.agent.Begin(&p)
+	return nil
+}
+
+// enterRoot turns the init into an environment: in its own tree, confined. It does not wait for it either.
+func (e *environment) enterRoot(context.Context) error {
+	var p pid1.Program
 	drops, err := confine.Drops(e.params.CapDrop, e.params.CapAdd)
 	if err != nil {
 		return err
@@ -299,16 +302,11 @@ func (e *environment) makeSelf(ctx context.Context) error {
 	if t := e.params.Time; t != nil {
 		ns.ShiftClocks(&p, t.Monotonic, t.Boottime)
 	}
-	h := newHost(self, e.agent)
-	h.own = e.own()
-	h.sockets(&p, e.server.sysctls)
 	if !e.params.Privileged {
 		confine.Seccomp(&p, e.params.AllowIOUring)
 	}
-	e.mu.Lock()
-	e.hosts[self] = h
-	e.mu.Unlock()
-	return h.boot(func() ([]*os.File, error) { return h.agent.Run(&p) }, e.zone)
+	e.entered = e.agent.Begin(&p)
+	return nil
 }
 
 // reserveSelf is the cable of the environment's own host, with its addresses.
@@ -324,14 +322,19 @@ func (e *environment) reserveSelf() (*cable, error) {
 	return c, nil
 }
 
+// attachSelf plugs in the environment's own host while the init enters its root, and waits for both.
 func (e *environment) attachSelf(ctx context.Context) error {
-	if e.params.Loopback {
-		return nil
-	}
 	e.mu.Lock()
 	h := e.hosts[self]
 	e.mu.Unlock()
-	if err := h.attach(ctx, e, []*cable{e.cable}); err != nil {
+	err := h.boot(e.sockets, e.zone)
+	if err == nil && e.cable != nil {
+		err = h.attach(ctx, e, []*cable{e.cable})
+	}
+	if _, rerr := e.entered(); rerr != nil && err == nil {
+		err = &stepError{"enter root", rerr}
+	}
+	if err != nil || e.cable == nil {
 		return err
 	}
 	if e.params.Hostname != "" {

@@ -164,6 +164,7 @@ func (e *environment) join(name string) ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.agent.Listen() // whoever enters may start processes there
 	pidfd := e.init.PIDFD
 	if h.child != nil {
 		pidfd = h.child.PIDFD

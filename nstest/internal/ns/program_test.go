@@ -39,10 +39,7 @@ func startInit(t *testing.T, kinds Kinds) *pid1.Agent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := pid1.NewAgent(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := pid1.NewAgent(ours)
 	t.Cleanup(func() { a.Close(); proc.Wait(); proc.PIDFD.Close() })
 	if kinds.Has(User) {
 		if _, _, err := idmap.WriteUnprivileged(proc.PID); err != nil {

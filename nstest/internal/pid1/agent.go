@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,53 +19,29 @@ var ErrGone = errors.New("the init has ended")
 // An init runs inside its environment, whose root may have taken it over: nothing that it says is relied on.
 var errProtocol = errors.New("the init does not keep to the protocol")
 
-// Exit is how a process ended.
-type Exit struct {
-	Status     unix.WaitStatus
-	UserTime   time.Duration
-	SystemTime time.Duration
-	MaxRSS     int64 // KiB
-	Lost       bool  // the init ended first: the kernel killed the process with SIGKILL
-}
-
-// A Child is a process that an init started.
-type Child struct {
-	PID   int      // in the init's PID namespace
-	PIDFD *os.File // the owner of the child closes it
-	done  chan struct{}
-	exit  Exit
-}
-
-// Done is closed when the process has ended and was reaped.
-func (c *Child) Done() <-chan struct{} { return c.done }
-
-// Exit is how it ended, once Done is closed.
-func (c *Child) Exit() Exit { return c.exit }
-
 // An Agent is the connection to one init. Its methods may be called from any goroutine; the init does one thing at a time.
+//
+// Until somebody asks for what the init says unasked (Listen, Start, Child.Done, Gone), nobody listens between requests, and who
+// waits for an answer reads it: making an environment is a chain of short requests, and a goroutine between each would cost
+// as much as they do.
 type Agent struct {
-	conn *net.UnixConn
 	gone chan struct{}
-	turn sync.Mutex // held by the one request that is under way
+	turn chan struct{} // holds a token for each request under way: the init has the next one when it is done with one
 
-	mu       sync.Mutex // guards what follows
-	waiting  *request   // the one that the next reply answers
+	sending sync.Mutex // keeps requests in the order of waiting
+	sock    *os.File   // our end, blocking, until a goroutine listens
+	conn    *net.UnixConn
+	closing bool
+
+	reading   sync.Mutex // held by whoever receives while nobody listens; before sending
+	buf, oob  []byte
+	listening atomic.Bool // a goroutine receives from conn until the end, and nobody else does
+
+	mu       sync.Mutex            // guards what follows
+	waiting  []*request            // those that the next replies answer, in this order
+	begun    map[*request]struct{} // those that nobody has the reply of yet
 	ended    bool
 	children map[int]*Child
-}
-
-// A request waits for its reply: the channel gets one, or is closed when the init has ended.
-type request struct {
-	kind  uint32
-	want  int // files
-	reply chan reply
-}
-
-type reply struct {
-	op    int32
-	errno unix.Errno
-	child *Child
-	files []*os.File
 }
 
 // Socket makes the two ends of a control connection: ours, and the one that the init is started with as file
@@ -79,40 +55,92 @@ func Socket() (ours, theirs *os.File, err error) {
 }
 
 // NewAgent speaks over our end of a control connection, which it takes over.
-func NewAgent(ours *os.File) (*Agent, error) {
-	c, err := net.FileConn(ours)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open control connection: %w", err), ours.Close())
+func NewAgent(ours *os.File) *Agent {
+	return &Agent{
+		sock: ours, gone: make(chan struct{}), turn: make(chan struct{}, maxUnderWay), children: map[int]*Child{}, begun: map[*request]struct{}{},
+		buf: make([]byte, 16+8*maxOps+1), oob: make([]byte, unix.CmsgSpace(4*maxReturn)),
 	}
-	conn, ok := c.(*net.UnixConn)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("open control connection: %w", unix.ENOTSOCK), c.Close(), ours.Close())
-	}
-	a := &Agent{conn: conn, gone: make(chan struct{}), children: map[int]*Child{}}
-	go a.read()
-	return a, ours.Close()
 }
 
 // Close hangs up: the init exits and its PID namespace ends with it. Whoever waits for an answer gets ErrGone. It may be
 // called more than once.
 func (a *Agent) Close() error {
-	err := a.conn.Close()
-	<-a.gone
-	if errors.Is(err, net.ErrClosed) {
+	a.sending.Lock()
+	conn := a.conn
+	if conn == nil {
+		a.closing = true
+		_ = a.control(func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) }) // wakes who reads
+	}
+	a.sending.Unlock()
+	var err error
+	if conn != nil {
+		err = conn.Close()
+		<-a.gone
+	} else {
+		a.reading.Lock()
+		a.end()
+		a.reading.Unlock()
+		err = a.sock.Close()
+	}
+	a.abandon()
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}
 	return err
 }
 
 // Gone is closed when the init has ended or hung up.
-func (a *Agent) Gone() <-chan struct{} { return a.gone }
+func (a *Agent) Gone() <-chan struct{} {
+	a.Listen()
+	return a.gone
+}
+
+// Listen makes a goroutine read what the init says from now on. An init whose PID namespace others start processes in tells
+// of the end of every orphan, and waits when too much of it is not read.
+func (a *Agent) Listen() {
+	if a.listening.Load() {
+		return
+	}
+	a.reading.Lock()
+	defer a.reading.Unlock()
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	if a.listening.Load() || a.closing || a.hasEnded() {
+		return
+	}
+	c, err := net.FileConn(a.sock)
+	if err != nil { // no descriptors are left, and so nothing that could be done with the init
+		a.end()
+		return
+	}
+	_ = a.sock.Close()
+	a.conn = c.(*net.UnixConn)
+	a.listening.Store(true)
+	go func() {
+		for a.receive(0) == nil {
+		}
+	}()
+}
 
 // Run executes p in the init itself and returns the files that its calls returned, in the order of the calls. The
 // caller closes them. When a call fails, the error is a *CallError, the calls before it stay done, and the descriptors
 // that they opened are closed where the program says so (Return, Close). It waits for as long as the calls take.
-func (a *Agent) Run(p *Program) ([]*os.File, error) {
-	r, err := a.request(p, kindRun, 0)
-	return r.files, err
+func (a *Agent) Run(p *Program) ([]*os.File, error) { return a.Begin(p)() }
+
+// A Ran waits for a program that was begun, and returns what Run does. It must be called once, or the agent closed.
+type Ran func() ([]*os.File, error)
+
+// Begin is Run in two halves: the program is on its way when Begin returns, and follows at once what the init is at. A third
+// program that is begun waits until the first has run.
+func (a *Agent) Begin(p *Program) Ran {
+	q, err := a.send(p, kindRun, 0)
+	if err != nil {
+		return func() ([]*os.File, error) { return nil, err }
+	}
+	return func() ([]*os.File, error) {
+		r, err := a.await(q)
+		return r.files, err
+	}
 }
 
 // Start executes p in a new child of the init; it ends with Exec. Start returns when the child executes its program, or
@@ -121,6 +149,7 @@ func (a *Agent) Start(p *Program) (*Child, error) {
 	if n := len(p.ops); p.err == nil && (n == 0 || p.ops[n-1].flags&flagExec == 0) {
 		return nil, fmt.Errorf("start process: the program does not end with Exec: %w", unix.EINVAL)
 	}
+	a.Listen() // the init tells of the end of every orphan that the process leaves
 	r, err := a.request(p, kindChild, 0)
 	return r.child, err
 }
@@ -128,126 +157,81 @@ func (a *Agent) Start(p *Program) (*Child, error) {
 // Fork makes the init fork a further one with the given clone(2) flags, and returns the connection to it. The new
 // init is a child of this one and ends with it.
 func (a *Agent) Fork(cloneFlags uintptr) (*Agent, *Child, error) {
-	sub, child, _, err := a.ForkRun(cloneFlags, nil)
+	sub, child, _, err := a.ForkRun(cloneFlags)
 	return sub, child, err
 }
 
-// ForkRun is Fork, and Run of first in the new init. The program is on its way before that init exists, which saves the
-// init a wait. ForkRun does not wait for the program: ran does, and returns what Run does. It must be called.
-func (a *Agent) ForkRun(cloneFlags uintptr, first *Program) (sub *Agent, child *Child, ran func() ([]*os.File, error), err error) {
+// ForkRun is Fork, and Begin of the first programs in the new init, at most two. They are on their way before that init
+// exists, which saves it a wait.
+func (a *Agent) ForkRun(cloneFlags uintptr, first ...*Program) (sub *Agent, child *Child, ran []Ran, err error) {
 	ours, theirs, err := Socket()
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	defer theirs.Close()
-	made, err := NewAgent(ours)
-	if err != nil {
-		return nil, nil, nil, err
+	sub = NewAgent(ours)
+	for _, p := range first {
+		ran = append(ran, sub.Begin(p))
 	}
-	var files []*os.File
-	var failed error
-	done := make(chan struct{})
-	go func() { // not with the named results, which a return with an error sets to nil
-		defer close(done)
-		if first != nil {
-			files, failed = made.Run(first)
-		}
-	}()
 	var p Program
 	p.File(theirs)
 	r, err := a.request(&p, kindFork, cloneFlags)
 	if err != nil {
-		err = errors.Join(err, made.Close())
-		<-done
-		discard(files)
-		return nil, nil, nil, err
+		return nil, nil, nil, errors.Join(err, sub.Close())
 	}
-	return made, r.child, func() ([]*os.File, error) { <-done; return files, failed }, nil
+	return sub, r.child, ran, nil
 }
 
-// request sends p and waits for the reply, which is the kind's: a child, or as many files as p returns.
-func (a *Agent) request(p *Program, kind uint32, flags uintptr) (reply, error) {
-	image, err := p.image(kind, flags)
-	if err != nil {
-		return reply{}, err
+// receive takes one message; the caller holds reading, or listens. After an error other than EAGAIN, such as that the init does not
+// keep to the protocol, the agent has ended.
+func (a *Agent) receive(flags int) (err error) {
+	var n, oobn int
+	if a.listening.Load() {
+		n, oobn, flags, _, err = a.conn.ReadMsgUnix(a.buf, a.oob)
+	} else {
+		err = a.control(func(fd int) (err error) {
+			n, oobn, flags, _, err = unix.Recvmsg(fd, a.buf, a.oob, unix.MSG_CMSG_CLOEXEC|flags)
+			return err
+		})
 	}
-	files := p.files
-	if len(image) > maxInline {
-		large, err := memfd(image)
-		if err != nil {
-			return reply{}, err
+	if err == unix.EAGAIN {
+		return err
+	}
+	if err == nil && n == 0 {
+		err = ErrGone
+	}
+	if err == nil {
+		var files []*os.File
+		files, err = receive(a.oob[:oobn])
+		if err == nil && (flags&(unix.MSG_CTRUNC|unix.MSG_TRUNC) != 0 || !a.take(a.buf[:n], files)) {
+			discard(files)
+			err = errProtocol
 		}
-		defer large.Close()
-		image, files = image[:headerSize], append([]*os.File{large}, files...)
 	}
-	var oob []byte
-	if len(files) > 0 {
-		fds := make([]int, len(files))
-		for i, f := range files {
-			if fds[i], err = descriptor(f); err != nil {
-				return reply{}, err
+	if err != nil {
+		a.end()
+	}
+	return err
+}
+
+// control makes a system call on the socket while nobody listens.
+func (a *Agent) control(f func(fd int) error) error {
+	c, err := a.sock.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = c.Control(func(fd uintptr) {
+		for {
+			if inner = f(int(fd)); inner != unix.EINTR {
+				return
 			}
 		}
-		oob = unix.UnixRights(fds...)
+	})
+	if err == nil {
+		err = inner
 	}
-	a.turn.Lock()
-	defer a.turn.Unlock()
-	q := &request{kind: kind, want: p.wanted, reply: make(chan reply, 1)}
-	if err := a.expect(q); err != nil {
-		return reply{}, err
-	}
-	_, _, err = a.conn.WriteMsgUnix(image, oob, nil)
-	runtime.KeepAlive(files)
-	if err != nil {
-		if a.forget(q); errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed) {
-			return reply{}, fmt.Errorf("%w: %w", ErrGone, err)
-		}
-		return reply{}, fmt.Errorf("send to the init: %w", err)
-	}
-	r, ok := <-q.reply
-	switch {
-	case !ok:
-		return reply{}, ErrGone
-	case r.op >= 0:
-		return reply{}, p.failure(int(r.op), r.errno)
-	}
-	return r, nil
-}
-
-func (a *Agent) expect(q *request) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.ended {
-		return ErrGone
-	}
-	a.waiting = q
-	return nil
-}
-
-// forget takes q back, which was not sent.
-func (a *Agent) forget(q *request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.waiting == q {
-		a.waiting = nil
-	}
-}
-
-// read takes what the init says, until it ends or does not keep to the protocol: then it is hung up on.
-func (a *Agent) read() {
-	defer a.end()
-	buf, oob := make([]byte, 16+8*maxOps+1), make([]byte, unix.CmsgSpace(4*maxReturn))
-	for {
-		n, oobn, flags, _, err := a.conn.ReadMsgUnix(buf, oob)
-		if err != nil || n == 0 {
-			return
-		}
-		files, err := receive(oob[:oobn])
-		if err != nil || flags&(unix.MSG_CTRUNC|unix.MSG_TRUNC) != 0 || !a.take(buf[:n], files) {
-			discard(files)
-			return
-		}
-	}
+	return err
 }
 
 // take dispatches one message. It reports whether it, and the files that came along, are what they have to be. A child
@@ -264,10 +248,10 @@ func (a *Agent) take(msg []byte, files []*os.File) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	q := a.waiting
-	if kind != kindReply || q == nil {
+	if kind != kindReply || len(a.waiting) == 0 {
 		return false // an answer to nothing: whoever speaks there is not our init any more
 	}
+	q := a.waiting[0]
 	r := reply{op: op, errno: unix.Errno(errno), files: files}
 	switch {
 	case op >= 0:
@@ -275,17 +259,17 @@ func (a *Agent) take(msg []byte, files []*os.File) bool {
 			return false
 		}
 	case q.kind == kindRun:
-		if len(files) != q.want || pid != 0 {
+		if len(files) != q.program.wanted || pid != 0 {
 			return false
 		}
 	default:
 		if len(files) != 1 || pid <= 0 || a.children[pid] != nil {
 			return false
 		}
-		r.child, r.files = &Child{PID: pid, PIDFD: files[0], done: make(chan struct{})}, nil
+		r.child, r.files = &Child{PID: pid, PIDFD: files[0], agent: a, done: make(chan struct{})}, nil
 		a.children[pid] = r.child
 	}
-	a.waiting = nil
+	a.waiting = a.waiting[1:]
 	q.reply <- r
 	return true
 }
@@ -310,14 +294,21 @@ func (a *Agent) exited(pid int, status unix.WaitStatus, usage []byte) {
 
 // end tells everybody who waits that nothing will come any more.
 func (a *Agent) end() {
-	a.conn.Close()
+	if a.listening.Load() {
+		a.conn.Close()
+	} else {
+		_ = a.control(func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) })
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.ended = true
-	if a.waiting != nil {
-		close(a.waiting.reply)
-		a.waiting = nil
+	if a.ended {
+		return
 	}
+	a.ended = true
+	for _, q := range a.waiting {
+		close(q.reply)
+	}
+	a.waiting = nil
 	for pid, c := range a.children {
 		c.exit = Exit{Status: unix.WaitStatus(unix.SIGKILL), Lost: true}
 		close(c.done)
@@ -354,17 +345,4 @@ func receive(oob []byte) ([]*os.File, error) {
 		}
 	}
 	return files, nil
-}
-
-// descriptor is f's file descriptor, without what (*os.File).Fd does to its blocking mode.
-func descriptor(f *os.File) (int, error) {
-	fd := -1
-	c, err := f.SyscallConn()
-	if err != nil {
-		return -1, fmt.Errorf("pass %s: %w", f.Name(), err)
-	}
-	if err := c.Control(func(n uintptr) { fd = int(n) }); err != nil {
-		return -1, fmt.Errorf("pass %s: %w", f.Name(), err)
-	}
-	return fd, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -132,6 +133,58 @@ func TestForkedInits(t *testing.T) {
 		ended(t, inits[2].PIDFD)
 		run(t, in.Agent, &pid1.Program{})
 		wait(t, "for the init to be reaped", func() bool { return in.children(t) == 0 })
+	})
+}
+
+// Requests that are under way when somebody begins to listen are answered.
+func TestForksWhileSomebodyBeginsToListen(t *testing.T) {
+	forEachInit(t, func(t *testing.T, in *running) {
+		var work sync.WaitGroup
+		defer work.Wait()
+		for range 20 {
+			a, child, err := in.Fork(unix.CLONE_NEWPID)
+			check(t, err)
+			t.Cleanup(func() { a.Close(); child.PIDFD.Close(); <-child.Done() })
+			for range 3 {
+				work.Go(func() {
+					sub, child, ran, err := a.ForkRun(unix.CLONE_NEWPID, &pid1.Program{}, &pid1.Program{})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for _, r := range ran {
+						if _, err := r(); err != nil {
+							t.Error(err)
+						}
+					}
+					sub.Close()
+					<-child.Done()
+					child.PIDFD.Close()
+				})
+			}
+			work.Go(func() { a.Gone() })
+		}
+	})
+}
+
+// What was begun and not asked for is let go of with the connection.
+func TestCloseClosesFilesThatNobodyTook(t *testing.T) {
+	forEachInit(t, func(t *testing.T, in *running) {
+		a, child, err := in.Fork(unix.CLONE_NEWPID)
+		check(t, err)
+		var p pid1.Program
+		p.Return(memfile(&p, "x"))
+		first := a.Begin(&p)
+		second := a.Begin(&pid1.Program{})
+		if _, err := second(); err != nil { // and with it the answer to the first
+			t.Error(err)
+		}
+		check(t, a.Close())
+		if files, err := first(); !errors.Is(err, pid1.ErrGone) {
+			t.Errorf("got %v, %v", files, err)
+		}
+		<-child.Done()
+		check(t, child.PIDFD.Close())
 	})
 }
 
