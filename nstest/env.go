@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/census"
 	"github.com/hermetic-go/nstest/nstest/internal/keeper"
@@ -185,6 +186,22 @@ func (keeping) StopIdle() error {
 	k := keepers.current
 	keepers.current = nil
 	return k.Stop()
+}
+
+// trimLimit bounds the wait for a keeper that somebody has stopped.
+const trimLimit = 2 * time.Second
+
+// Trim is part of census.Keeper.
+func (k keeping) Trim() error {
+	keepers.Lock()
+	defer keepers.Unlock()
+	if !k.running() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), trimLimit)
+	defer cancel()
+	_, err := keepers.current.Call(ctx, wire.MethodTrim, struct{}{}, nil)
+	return err
 }
 
 // Close ends every process of the environment and takes everything apart. It tries everything and joins the errors. It

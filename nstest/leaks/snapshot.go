@@ -31,6 +31,7 @@ func Take() Snapshot {
 	s := Snapshot{entries: map[Kind][]entry{}}
 	if k := census.TheKeeper(); k != nil {
 		s.keeper = k.Running()
+		_ = k.Trim() // what is left of it is seen
 	}
 	wakePoller()
 	s.entries[Environment] = environments()

@@ -21,6 +21,8 @@ type Keeper interface {
 	Running() bool
 	// StopIdle ends it if no environment is open, and returns when it is gone. The next Open starts another one.
 	StopIdle() error
+	// Trim makes it give up what it keeps ready for the next environment, and returns when that is gone.
+	Trim() error
 }
 
 var state struct {

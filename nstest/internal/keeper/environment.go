@@ -9,9 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/names"
-	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -20,19 +18,12 @@ import (
 
 // An environment is one set of namespaces with its init, its hosts and its networks.
 type environment struct {
-	server *server
-	params wire.OpenParams
-	kinds  ns.Kinds
-	lease  *idmap.Lease // nil where ids are the keeper's own
-	ids    idmap.Map    // as the keeper sees what is outside
-	userNS *os.File     // nil in a privileged environment
-	init   *ns.Process
-	agent  *pid1.Agent
-	root   *rootfs.Root
-	zone   *names.Zone
-	cable  *cable // of its own host; nil without a network
-
-	sockets, entered pid1.Ran // what the init is at while the environment is opened
+	cell
+	params  wire.OpenParams
+	root    *rootfs.Root
+	zone    *names.Zone
+	cable   *cable   // of its own host; nil without a network
+	entered pid1.Ran // the init's program that takes on the root
 
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
@@ -90,7 +81,7 @@ func Steps() []string {
 
 // open makes an environment. When it fails, everything that was made is gone again.
 func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment, error) {
-	e := &environment{server: s, params: params, hosts: map[string]*host{}, procs: map[int]*process{},
+	e := &environment{cell: cell{server: s}, params: params, hosts: map[string]*host{}, procs: map[int]*process{},
 		faults: map[int][][]string{}, zone: &names.Zone{}, ended: make(chan struct{})}
 	for _, st := range steps {
 		err := ctx.Err()
@@ -174,28 +165,13 @@ func (e *environment) close() error {
 	defer close(e.ended)
 
 	var errs []error
-	if e.init != nil {
-		errs = append(errs, e.init.Kill())
-	}
+	errs = append(errs, e.kill())
 	for _, h := range hosts { // while the kernel is at it
 		if h != nil {
 			errs = append(errs, h.close())
 		}
 	}
-	if e.agent != nil {
-		errs = append(errs, ignoreClosed(e.agent.Close()))
-	}
-	if e.init != nil {
-		// The kernel ends the whole PID namespace with its init, and returns from the wait when that is done. Links and
-		// mounts end with their namespaces; deleting them one by one takes a hundred times longer.
-		if _, err := e.init.Wait(); err != nil {
-			errs = append(errs, fmt.Errorf("wait for init: %w", err))
-		}
-		errs = append(errs, e.init.PIDFD.Close())
-		if !e.kinds.Has(ns.PID) && e.userNS != nil {
-			errs = append(errs, sweep(e.userNS, "user"))
-		}
-	}
+	errs = append(errs, e.reap())
 	for _, p := range procs {
 		errs = append(errs, p.child.PIDFD.Close())
 	}
@@ -205,12 +181,7 @@ func (e *environment) close() error {
 	if e.root != nil {
 		errs = append(errs, e.root.Close())
 	}
-	if e.userNS != nil {
-		errs = append(errs, e.userNS.Close())
-	}
-	if e.lease != nil {
-		e.lease.Release()
-	}
+	errs = append(errs, e.release())
 	e.closeErr = errors.Join(errs...)
 	return e.closeErr
 }

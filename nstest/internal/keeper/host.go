@@ -83,12 +83,9 @@ func (h *host) addrs() []netip.Addr {
 	return list
 }
 
-// sockets appends to p what makes the sockets that the keeper works with, inside the host: one for netlink and two for
+// sockets appends to p what makes the sockets that the keeper works with, inside a host: one for netlink and two for
 // DNS. The loopback device must be up for these.
-func (h *host) sockets(p *pid1.Program, sysctls []sysctl) {
-	if !h.own.Net {
-		return
-	}
+func sockets(p *pid1.Program, sysctls []sysctl) {
 	ifreq := make([]byte, 40)
 	copy(ifreq, "lo")
 	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
@@ -291,7 +288,7 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 		kinds |= ns.IPC
 	}
 	var network, root pid1.Program
-	h.sockets(&network, e.server.sysctls)
+	sockets(&network, e.server.sysctls)
 	programs := []*pid1.Program{&network}
 	if !p.NetOnly {
 		e.root.Host(&root, p.Name, h.own, addresses(cables))

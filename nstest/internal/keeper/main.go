@@ -91,6 +91,7 @@ type server struct {
 	ids     idmap.Map // of the user namespace that the keeper is in
 	shifted bool      // environments get leased ids, because ours are the machine's
 	pool    *lan.Pool
+	spare   spare
 	sysctls []sysctl
 	null    *os.File // /dev/null, the standard input, output and error of inits
 }
@@ -111,7 +112,11 @@ func newServer() (*server, error) {
 }
 
 func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
-	if req.Method != wire.MethodOpen {
+	switch req.Method {
+	case wire.MethodOpen:
+	case wire.MethodTrim:
+		return wire.Reply{}, s.spare.drop()
+	default:
 		return wire.Reply{}, &wire.Error{Op: req.Method, Message: "not a request for a keeper"}
 	}
 	var params wire.OpenParams
@@ -125,6 +130,9 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		return wire.Reply{}, errors.Join(err, e.close())
+	}
+	if e.isPlain() {
+		s.spare.restock(s)
 	}
 	go func() {
 		defer e.closeLogged() // whoever held the connection is done with the environment

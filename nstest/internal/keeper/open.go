@@ -24,7 +24,7 @@ const self = "self"
 // check refuses parameters that contradict each other or name what does not exist, before anything is made.
 func (e *environment) check(context.Context) error {
 	p := e.params
-	e.kinds = ns.All
+	e.kinds, e.count = ns.All, p.IDCount
 	for _, name := range p.ShareKinds {
 		k, err := ns.ParseKind(name)
 		switch {
@@ -124,38 +124,6 @@ func checkLabel(label string) error {
 	return nil
 }
 
-func (e *environment) leaseIDs(context.Context) (err error) {
-	switch {
-	case e.params.Privileged:
-		e.ids = e.server.ids
-	case !e.server.shifted:
-		e.ids = e.server.ids.Identity()
-		if e.params.IDCount > 0 {
-			e.ids = e.ids.First(e.params.IDCount)
-		}
-	default:
-		if e.lease, err = idmap.Take(max(e.params.IDCount, idmap.Size)); err != nil {
-			return err
-		}
-		e.ids = e.lease.Map()
-		if n := e.params.IDCount; n > 0 {
-			e.ids.UIDs[0].Count = n
-		}
-	}
-	return nil
-}
-
-// startInit starts the init in all its namespaces at once. It waits for its first program.
-func (e *environment) startInit(context.Context) error {
-	owner := 0
-	if e.lease != nil {
-		owner = e.lease.Base
-	}
-	agent, proc, err := e.server.spawnInit(e.kinds, owner)
-	e.agent, e.init = agent, proc
-	return err
-}
-
 func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *ns.Process, err error) {
 	image, err := pid1.Image()
 	if err != nil {
@@ -174,21 +142,6 @@ func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *
 		return nil, nil, errors.Join(err, ours.Close())
 	}
 	return pid1.NewAgent(ours), proc, nil
-}
-
-func (e *environment) writeMaps(context.Context) error {
-	if !e.kinds.Has(ns.User) {
-		return nil
-	}
-	if err := e.ids.Write(e.init.PID); err != nil {
-		return err
-	}
-	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", e.init.PID))
-	if err != nil {
-		return fmt.Errorf("open user namespace: %w", err)
-	}
-	e.userNS = f
-	return nil
 }
 
 func (e *environment) buildRoot(context.Context) error {
@@ -261,21 +214,6 @@ func (e *environment) own() rootfs.Own {
 	return rootfs.Own{PID: e.kinds.Has(ns.PID), Net: e.kinds.Has(ns.Net), IPC: e.kinds.Has(ns.IPC), UTS: e.kinds.Has(ns.UTS)}
 }
 
-// makeSockets has the init, which becomes root of its user namespace, make what the keeper needs to configure the network.
-// It does not wait for it.
-func (e *environment) makeSockets(context.Context) error {
-	h := newHost(self, e.agent)
-	h.own = e.own()
-	e.mu.Lock()
-	e.hosts[self] = h
-	e.mu.Unlock()
-	var p pid1.Program
-	p.SetCredentials(0, 0, nil)
-	h.sockets(&p, e.server.sysctls)
-	e.sockets = e.agent.Begin(&p)
-	return nil
-}
-
 // enterRoot turns the init into an environment: in its own tree, confined. It does not wait for it either.
 func (e *environment) enterRoot(context.Context) error {
 	var p pid1.Program
@@ -324,8 +262,10 @@ func (e *environment) reserveSelf() (*cable, error) {
 
 // attachSelf plugs in the environment's own host while the init enters its root, and waits for both.
 func (e *environment) attachSelf(ctx context.Context) error {
+	h := newHost(self, e.agent)
+	h.own = e.own()
 	e.mu.Lock()
-	h := e.hosts[self]
+	e.hosts[self] = h
 	e.mu.Unlock()
 	err := h.boot(e.sockets, e.zone)
 	if err == nil && e.cable != nil {

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// The methods that a keeper answers. Open is for the control connection of the process that started the keeper;
+// The methods that a keeper answers. Open and Trim are for the control connection of the process that started the keeper;
 // the others are for the connection that Open hands back, which can name nothing outside its own environment.
 const (
 	MethodOpen       = "open"       // OpenParams → OpenResult, one file: the connection of the environment
+	MethodTrim       = "trim"       // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
 	MethodHost       = "host"       // HostParams → HostResult
 	MethodNetwork    = "network"    // NetworkParams → NetworkResult
 	MethodSpawn      = "spawn"      // SpawnParams, files stdin stdout stderr [3…] → SpawnResult, files: a pidfd[, the pty's controlling end]
