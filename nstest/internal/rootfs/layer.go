@@ -49,11 +49,22 @@ func complaint(fs int) string {
 	return " (" + strings.TrimSpace(string(buf[2:n])) + ")"
 }
 
-// A stack is the writable part of one tree: a tmpfs that holds an upper and a work directory for each overlay.
+// A stack is what the overlays of one tree are made of: the layers below, and a tmpfs that holds an upper and a work
+// directory for each. An overlay has private copies of them; they are kept for detached.
 type stack struct {
 	tmpfs    *os.File
+	lowers   []*os.File
 	n        int
 	attached []string
+}
+
+// detached are the mounts of the stack that are nowhere. To close one the kernel waits for every processor (an expedited
+// RCU grace period), a tenth of a millisecond each: attached in a tree that is unmounted, they go together with it.
+func (s *stack) detached() []*os.File {
+	if len(s.attached) > 0 {
+		return nil
+	}
+	return append(s.lowers[:len(s.lowers):len(s.lowers)], s.tmpfs)
 }
 
 func newStack() (*stack, error) {
@@ -175,6 +186,9 @@ func (s *stack) layersByPath(fs int, lowers []*os.File, upper, work string) erro
 
 func (s *stack) close() error {
 	errs := []error{s.tmpfs.Close()}
+	for _, l := range s.lowers {
+		errs = append(errs, l.Close())
+	}
 	for i := len(s.attached) - 1; i >= 0; i-- {
 		errs = append(errs, unix.Unmount(s.attached[i], unix.MNT_DETACH), os.Remove(s.attached[i]))
 	}

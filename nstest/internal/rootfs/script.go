@@ -20,7 +20,7 @@ const (
 type Own struct{ PID, Net, IPC, UTS bool }
 
 // Enter appends to p what the first init of an environment does to take on the root: put the mounts together, make
-// the private directories, pivot_root(2), and let go of everything else. Mounts made here belong to the environment's
+// the private directories, pivot_root(2), and let go of everything else, the layers among it. Mounts made here belong to the environment's
 // user namespace. addrs are what the hostname stands for.
 //
 // A tree of many mounts is more than one program can hold: then Enter also returns programs to run before p.
@@ -36,20 +36,23 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 		r.identity(p, own, true)
 		return nil
 	}
-	tree := p
-	if len(r.mounts) > mountsAProgram {
-		tree = &pid1.Program{}
-		first = append(first, tree)
-	}
-	tree.Attach(r.mounts[0].file, newRoot)
-	tree.Chdir(newRoot)
-	for i, mt := range r.mounts[1:] {
-		if len(first) > 0 && (i+1)%mountsAProgram == 0 {
+	tree, n, layers := p, 0, r.stack.detached()
+	next := func() *pid1.Program {
+		if many := len(layers)+len(r.mounts) > mountsAProgram; many && n%mountsAProgram == 0 {
 			tree = &pid1.Program{}
 			first = append(first, tree)
 		}
+		n++
+		return tree
+	}
+	for _, l := range layers {
+		next().Attach(l, layersDir) // on top of each other: nobody looks for them there
+	}
+	next().Attach(r.mounts[0].file, newRoot)
+	tree.Chdir(newRoot)
+	for _, mt := range r.mounts[1:] {
 		if !isPrivate(mt.target) {
-			attach(tree, mt)
+			attach(next(), mt)
 		}
 	}
 	r.proc(p, "/proc", "proc", own)

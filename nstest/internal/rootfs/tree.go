@@ -257,30 +257,27 @@ func (m *Machine) layer(s *stack, p place, ns *os.File, uid, gid int) (*os.File,
 	if p.source != "" {
 		source = p.source
 	}
-	lower, err := m.openTree(source, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer lower.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(lower.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", p.path, err)
-	}
-	lowers := []*os.File{lower}
+	var sources []string
 	if p.lower {
-		cover, err := m.openTree(filepath.Join(coverDir, p.path), 0)
+		sources = append(sources, filepath.Join(coverDir, p.path))
+	}
+	var lowers []*os.File
+	for _, source := range append(sources, source) {
+		l, err := m.openTree(source, 0)
 		if err != nil {
 			return nil, err
 		}
-		defer cover.Close()
-		lowers = []*os.File{cover, lower}
-	}
-	if ns != nil {
-		for _, l := range lowers {
+		s.lowers = append(s.lowers, l)
+		if ns != nil {
 			if err := idmap(l, ns); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EPERM) {
 				return nil, err
 			} // else a file system that cannot be idmapped: its files belong to nobody inside
 		}
+		lowers = append(lowers, l)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(lowers[len(lowers)-1].Fd()), &st); err != nil {
+		return nil, fmt.Errorf("stat %s: %w", p.path, err)
 	}
 	f, err := s.overlay(lowers, st.Mode&0o7777, uid, gid, m.nested)
 	if err == nil || !errors.Is(err, unix.EINVAL) {
