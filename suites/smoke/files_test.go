@@ -1,6 +1,8 @@
 package smoke_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,6 +170,53 @@ var _ = Describe("What a test needs", func() {
 		Expect(attempt(fresh().Self(), "open", file)).To(MatchError(syscall.ENOENT), "the control")
 		Expect(attempt(env.Self(), "write", file, "inside")).To(Succeed())
 		Expect(os.ReadFile(file)).To(BeEquivalentTo("machine"))
+	})
+
+	It("is whatever was asked for in a home, and nothing beside it", func() {
+		require.MachineRoot()
+		for _, home := range []string{"/root", "/home"} {
+			outer, err := os.MkdirTemp(home, "nstest-smoke-")
+			if err != nil {
+				require.Skip("there is no "+home+": "+err.Error(), "mkdir "+home)
+			}
+			DeferCleanup(os.RemoveAll, outer)
+			inner := filepath.Join(outer, "a", "b")
+			Expect(os.MkdirAll(filepath.Join(inner, "c"), 0o755)).To(Succeed())
+			Expect(os.Chmod(inner, os.ModeSetgid|0o750)).To(Succeed())
+			file, beside := filepath.Join(inner, "c", "file"), filepath.Join(outer, "a", "beside")
+			for _, path := range []string{file, beside} {
+				Expect(os.WriteFile(path, []byte("machine"), 0o644)).To(Succeed())
+			}
+			env, other := nstest.New(GinkgoTB(), nstest.Config{Visible: []string{inner}}), nstest.New(GinkgoTB(), nstest.Config{Visible: []string{inner}})
+			for _, host := range []*nstest.Host{env.Self(), env.Host("web")} {
+				Expect(ask[string](host, "read", file)).To(Equal("machine"))
+				Expect(ask[[]string](host, "list", outer)).To(ConsistOf("a"))
+				Expect(ask[[]string](host, "list", filepath.Dir(inner))).To(ConsistOf("b"))
+				Expect(host.Command("stat", "-c", "%a %u %g", inner).Output()).To(BeEquivalentTo("2750 0 0\n"))
+			}
+			Expect(attempt(env.Self(), "write", file, "inside")).To(Succeed())
+			Expect(attempt(env.Self(), "remove", file)).To(Succeed())
+			Expect(attempt(env.Self(), "write", filepath.Join(inner, "new"), "inside")).To(Succeed())
+			Expect(ask[[]string](env.Host("web"), "list", inner)).To(ConsistOf("c", "new"), "the control")
+			Expect(ask[[]string](other.Self(), "list", inner)).To(ConsistOf("c"))
+			Expect(ask[string](other.Self(), "read", file)).To(Equal("machine"))
+			Expect(os.ReadFile(file)).To(BeEquivalentTo("machine"))
+			Expect(filepath.Join(inner, "new")).NotTo(BeAnExistingFile())
+		}
+	})
+
+	It("is whatever was asked for, however often something else is", func() {
+		for i := range 40 {
+			directory := machineDirectory("/tmp")
+			file := filepath.Join(directory, "file")
+			Expect(os.WriteFile(file, fmt.Append(nil, i), 0o644)).To(Succeed())
+			env, err := nstest.Open(context.Background(), nstest.Config{Visible: []string{directory}})
+			Expect(err).NotTo(HaveOccurred())
+			Expect(ask[string](env.Self(), "read", file)).To(Equal(fmt.Sprint(i)))
+			Expect(attempt(env.Self(), "write", file, "inside")).To(Succeed())
+			Expect(env.Close()).To(Succeed())
+			Expect(os.ReadFile(file)).To(BeEquivalentTo(fmt.Sprint(i)))
+		}
 	})
 })
 

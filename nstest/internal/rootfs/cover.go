@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,10 +43,19 @@ func Hosts(hostname string, addrs []netip.Addr) string {
 var secrets = []string{"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d",
 	"/etc/ssh/ssh_host_*_key", "/etc/security/opasswd"}
 
-// cover makes the layer that lies between the machine's tree and an environment's own layer. It hides the secrets and
-// the homes, and replaces the files in /etc that are an environment's own.
-func (m *Machine) cover() error {
-	etc := filepath.Join(coverDir, "etc")
+// A cover is a layer that lies between the machine's tree and an environment's own layer. It hides the secrets, the homes
+// and the private directories, and replaces the files in /etc that are an environment's own.
+type cover struct {
+	dir   string                 // where it is
+	shown map[string]os.FileMode // directories that it shows although what leads there is hidden, and their permissions
+}
+
+// make fills the directory of c.
+func (m *Machine) make(c cover) error {
+	if err := os.Chmod(c.dir, 0o755); err != nil {
+		return fmt.Errorf("make cover: %w", err)
+	}
+	etc := filepath.Join(c.dir, "etc")
 	if err := os.MkdirAll(etc, 0o755); err != nil {
 		return fmt.Errorf("make cover: %w", err)
 	}
@@ -62,16 +73,23 @@ func (m *Machine) cover() error {
 			return fmt.Errorf("match %s: %w", pattern, err)
 		}
 		for _, path := range found {
-			if err := whiteout(filepath.Join(coverDir, path)); err != nil {
+			if err := whiteout(filepath.Join(c.dir, path)); err != nil {
 				return fmt.Errorf("cover %s: %w", path, err)
 			}
 		}
 	}
 	// What lies below the private directories must not come to light when root inside unmounts them.
-	m.homes = homes()
 	for _, dir := range append(m.homes[:len(m.homes):len(m.homes)], private...) {
-		if err := m.coverDir(dir); err != nil {
+		if c.shows(dir) {
+			continue
+		}
+		if err := c.hide(dir); err != nil {
 			return fmt.Errorf("cover %s: %w", dir, err)
+		}
+	}
+	for path, perm := range c.shown {
+		if err := c.show(path, perm); err != nil {
+			return fmt.Errorf("show %s: %w", path, err)
 		}
 	}
 	return nil
@@ -85,26 +103,59 @@ func whiteout(path string) error {
 	return unix.Mknod(path, unix.S_IFCHR, 0)
 }
 
-// coverDir makes an empty directory that hides the one below, and keeps its mode.
-func (m *Machine) coverDir(path string) error {
+// shows reports whether path lies in a directory that c shows.
+func (c cover) shows(path string) bool {
+	for dir := range c.shown {
+		if within(path, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// paths are the directories that c shows, in order.
+func (c cover) paths() []string { return slices.Sorted(maps.Keys(c.shown)) }
+
+// within reports whether c shows nothing but what is wanted.
+func (c cover) within(wanted map[string]os.FileMode) bool {
+	for path, perm := range c.shown {
+		if p, ok := wanted[path]; !ok || p != perm {
+			return false
+		}
+	}
+	return true
+}
+
+// hide makes an empty directory in the cover that hides the machine's one at path, and keeps its mode.
+func (c cover) hide(path string) error {
 	fi, err := os.Lstat(path)
 	if err != nil || !fi.IsDir() {
 		return nil //nolint:nilerr // a home that passwd names and nobody made
 	}
 	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) { // keep the modes of what leads there
 		if fi, err := os.Stat(dir); err == nil {
-			if err := os.MkdirAll(filepath.Join(coverDir, dir), fi.Mode().Perm()); err != nil {
+			if err := os.MkdirAll(filepath.Join(c.dir, dir), fi.Mode().Perm()); err != nil {
 				return err
 			}
 		}
 	}
-	at := filepath.Join(coverDir, path)
-	if err := os.MkdirAll(at, 0o755); err != nil {
+	hidden := filepath.Join(c.dir, path)
+	if err := os.MkdirAll(hidden, 0o755); err != nil {
 		return err
 	}
 	st := fi.Sys().(*syscall.Stat_t)
-	return errors.Join(os.Chmod(at, fi.Mode().Perm()), os.Lchown(at, int(st.Uid), int(st.Gid)),
-		unix.Setxattr(at, "trusted.overlay.opaque", []byte("y"), 0))
+	return errors.Join(os.Chmod(hidden, fi.Mode().Perm()), os.Lchown(hidden, int(st.Uid), int(st.Gid)),
+		unix.Setxattr(hidden, "trusted.overlay.opaque", []byte("y"), 0))
+}
+
+// show makes a directory in the cover that shows the machine's one at path although what leads there is hidden: an
+// overlay takes it for one that was moved there from elsewhere.
+func (c cover) show(path string, perm os.FileMode) error {
+	shown := filepath.Join(c.dir, path)
+	if err := os.MkdirAll(shown, 0o755); err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(shown, perm), unix.Setxattr(shown, "trusted.overlay.redirect", []byte(path), 0))
 }
 
 // homes are the home directories of people: root, /home as a whole and all in it, and what passwd(5) names for ids from

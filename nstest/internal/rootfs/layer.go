@@ -120,6 +120,11 @@ func (s *stack) overlay(lowers []*os.File, mode uint32, uid, gid int, userxattr 
 			return nil, fmt.Errorf("set userxattr of overlay (Linux 5.11 or later is needed): %w", err)
 		}
 	}
+	if len(lowers) > 1 && !userxattr {
+		if err := unix.FsconfigSetString(fs, "redirect_dir", "follow"); err != nil { // for what a cover shows
+			return nil, fmt.Errorf("set redirect_dir of overlay: %w", err)
+		}
+	}
 	if layersByFile() {
 		for _, l := range lowers {
 			if err := unix.FsconfigSetFd(fs, "lowerdir+", int(l.Fd())); err != nil {

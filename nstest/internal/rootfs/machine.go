@@ -8,6 +8,7 @@ package rootfs
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -22,8 +23,9 @@ type Machine struct {
 	resolv string // the machine's resolv.conf, for environments that share its network
 	nested bool   // in a user namespace: overlays keep their marks in user.* attributes, and nothing can be idmapped
 	mounts []*mountinfo.Info
-	places []place     // what a tree of the whole machine consists of
-	homes  []string    // of people, which the cover hides
+	places []place  // what a tree of the whole machine consists of
+	homes  []string // of people, which the covers hide
+	covers covers
 	old    *os.File    // the directory that the workshop covers
 	spare  chan *built // trees made ahead, where they do not depend on the environment
 }
@@ -53,7 +55,7 @@ func Prepare(nested bool) (*Machine, error) {
 	if err := unix.Mount("workshop", workshop, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return nil, fmt.Errorf("mount workshop: %w", err)
 	}
-	for _, dir := range []string{newRoot, coverDir, layersDir, devicesDir} {
+	for _, dir := range []string{newRoot, coversDir, coverDir, layersDir, devicesDir} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("set up workshop: %w", err)
 		}
@@ -61,7 +63,10 @@ func Prepare(nested bool) (*Machine, error) {
 	if err := unix.Mount("devices", devicesDir, "tmpfs", unix.MS_NOSUID, "mode=755"); err != nil {
 		return nil, fmt.Errorf("mount workshop: %w", err)
 	}
-	if err := m.cover(); err != nil {
+	if !nested {
+		m.homes = homes()
+	}
+	if err := m.make(cover{dir: coverDir}); err != nil {
 		return nil, err
 	}
 	m.places = m.survey()
@@ -74,7 +79,8 @@ func Prepare(nested bool) (*Machine, error) {
 
 const (
 	newRoot    = workshop + "/new"    // where an init puts its root together
-	coverDir   = workshop + "/cover"  // the layer that hides secrets
+	coversDir  = workshop + "/covers" // the layers that hide secrets
+	coverDir   = coversDir + "/plain" // the one that shows nothing of what it hides
 	devicesDir = workshop + "/dev"    // device nodes of the keeper's making
 	layersDir  = workshop + "/layers" // where layers are attached for kernels that cannot take them by descriptor
 )
@@ -157,10 +163,19 @@ func (m *Machine) mountAt(path string) *mountinfo.Info {
 	return nil
 }
 
+// mountOf is the mount that path, which no symbolic link leads to, lies in.
+func (m *Machine) mountOf(path string) *mountinfo.Info {
+	for ; ; path = filepath.Dir(path) {
+		if mi := m.mountAt(path); mi != nil || path == "/" {
+			return mi
+		}
+	}
+}
+
 // openTree is a detached private copy of the mount at path, which the workshop may cover.
 func (m *Machine) openTree(path string, flags uint) (*os.File, error) {
 	dir := unix.AT_FDCWD
-	if rel, ok := strings.CutPrefix(path, workshop+"/"); ok && !within(path, coverDir) {
+	if rel, ok := strings.CutPrefix(path, workshop+"/"); ok && !within(path, coversDir) {
 		dir, path = int(m.old.Fd()), rel
 	}
 	fd, err := unix.OpenTree(dir, path, flags|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)

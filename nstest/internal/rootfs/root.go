@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -44,6 +45,7 @@ type Root struct {
 	machineResolv string // what an environment on the machine's network resolves names with
 	sharedNet     bool   // the environment is one
 	built
+	cover   cover // of the tree's own overlay
 	spec    Spec
 	devices []mounted
 }
@@ -73,7 +75,14 @@ func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
 		}
 		r.built = *b
 	default:
-		b, err := m.build(m.places, spec.UserNS, spec.UID, spec.GID)
+		places := slices.Clone(m.places)
+		if len(places) > 0 && places[0].cover == coverDir {
+			if r.cover, err = m.showing(spec.Layered); err != nil {
+				return r, err
+			}
+			places[0].cover = r.cover.dir
+		}
+		b, err := m.build(places, spec.UserNS, spec.UID, spec.GID)
 		if err != nil {
 			return r, err
 		}
@@ -162,9 +171,12 @@ func (m *Machine) addVisible(r *Root) error {
 	return nil
 }
 
-// shows reports whether one of the mounts that were added to the tree shows path. Those of the tree itself do not: the
-// private directory that path lies in hides them.
+// shows reports whether the tree's own overlay or one of the mounts that were added to the tree shows path. Those of the
+// tree itself do not: the private directory that path lies in hides them.
 func (m *Machine) shows(r *Root, path string) bool {
+	if r.cover.shows(path) {
+		return true
+	}
 	for _, mt := range r.mounts {
 		added := mt.target != "/" && (r.spec.Root != "" || m.covered(mt.target))
 		if added && !mt.isFile && within(path, mt.target) {

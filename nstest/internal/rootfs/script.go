@@ -55,6 +55,12 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 			attach(next(), mt)
 		}
 	}
+	var shown []kept
+	for _, path := range r.cover.paths() {
+		if isPrivate(path) {
+			shown = append(shown, take(p, strings.TrimPrefix(path, "/"), false))
+		}
+	}
 	r.proc(p, "/proc", "proc", own)
 	for _, dir := range []string{"tmp", "run", "dev"} {
 		p.Mkdir(dir, 0o755)
@@ -66,6 +72,9 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 		p.Mount("tmpfs", "var/tmp", "tmpfs", plain, "mode=1777")
 	}
 	r.dev(p, own)
+	for _, k := range shown {
+		k.put(p)
+	}
 	for _, mt := range r.mounts[1:] {
 		if isPrivate(mt.target) {
 			attach(p, mt)
@@ -193,25 +202,21 @@ func (r *Root) Host(p *pid1.Program, hostname string, own Own, addrs []netip.Add
 // refresh makes the private directories in place, in a mount namespace whose root is the right one already. What has
 // to stay visible in them is taken up first and put back after.
 func (r *Root) refresh(p *pid1.Program, own Own) {
-	type kept struct {
-		tree pid1.Result
-		mt   mounted
-	}
 	var keep []kept
-	for _, mt := range r.mounts {
-		if !within(mt.target, "/tmp") && !within(mt.target, "/run") {
-			continue
+	renewed := func(path string) bool { return within(path, "/tmp") || within(path, "/run") }
+	for _, path := range r.cover.paths() {
+		if renewed(path) {
+			keep = append(keep, take(p, path, false))
 		}
-		t := p.Call("open tree "+mt.target, unix.SYS_OPEN_TREE, pid1.Int(unix.AT_FDCWD), p.String(mt.target),
-			pid1.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE))
-		keep = append(keep, kept{t, mt})
+	}
+	for _, mt := range r.mounts {
+		if renewed(mt.target) {
+			keep = append(keep, take(p, mt.target, mt.isFile))
+		}
 	}
 	r.private(p, own)
 	for _, k := range keep {
-		makeWay(p, k.mt.target, k.mt.isFile)
-		p.Call("attach "+k.mt.target, unix.SYS_MOVE_MOUNT, k.tree.Arg(), p.String(""), pid1.Int(unix.AT_FDCWD),
-			p.String(k.mt.target), pid1.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
-		p.Close(k.tree)
+		k.put(p)
 	}
 	r.identity(p, own, r.spec.MachineRoot)
 	switch {
@@ -220,6 +225,27 @@ func (r *Root) refresh(p *pid1.Program, own Own) {
 	case r.sharedNet: // this host is not on the machine's network, and its copy of the tree is for one that is
 		overlayFile(p, "resolv.conf", r.nameservers(own), "/etc/resolv.conf")
 	}
+}
+
+// kept is a part of the tree that is taken up before something is mounted where it lies, and put back after.
+type kept struct {
+	tree   pid1.Result
+	path   string
+	isFile bool
+}
+
+// take appends to p what takes up the tree at path.
+func take(p *pid1.Program, path string, isFile bool) kept {
+	return kept{p.Call("open tree "+path, unix.SYS_OPEN_TREE, pid1.Int(unix.AT_FDCWD), p.String(path),
+		pid1.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)), path, isFile}
+}
+
+// put appends to p what puts it back.
+func (k kept) put(p *pid1.Program) {
+	makeWay(p, k.path, k.isFile)
+	p.Call("attach "+k.path, unix.SYS_MOVE_MOUNT, k.tree.Arg(), p.String(""), pid1.Int(unix.AT_FDCWD), p.String(k.path),
+		pid1.Int(unix.MOVE_MOUNT_F_EMPTY_PATH))
+	p.Close(k.tree)
 }
 
 // nameservers is the resolv.conf of a host: the environment's DNS server answers in every network but the machine's.

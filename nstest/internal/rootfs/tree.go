@@ -15,7 +15,7 @@ import (
 type place struct {
 	path   string
 	kind   placeKind
-	lower  bool   // kindLayer: the cover has something for it
+	cover  string // kindLayer: the directory, if any, that lies on top of what is at path
 	link   string // kindLink: what it says
 	source string // kindFile, kindLayer: shown instead of what is at path
 	perm   uint32 // of what is made to mount on
@@ -43,7 +43,7 @@ var pseudo = map[string]bool{"proc": true, "sysfs": true, "devtmpfs": true, "dev
 func (m *Machine) survey() []place {
 	if f, err := m.openTree("/", 0); err == nil {
 		f.Close()
-		places := []place{{path: "/", kind: kindLayer, lower: true}}
+		places := []place{{path: "/", kind: kindLayer, cover: coverDir}}
 		for _, mi := range m.mounts {
 			p := place{path: mi.Mountpoint, kind: kindLayer}
 			switch fi, err := m.stat(p.path); {
@@ -127,7 +127,9 @@ func (m *Machine) split(dir string) []place {
 				places = append(places, m.split(path)...)
 				continue
 			}
-			p.lower = path == "/etc"
+			if path == "/etc" {
+				p.cover = filepath.Join(coverDir, path)
+			}
 		}
 		places = append(places, p)
 	}
@@ -258,8 +260,8 @@ func (m *Machine) layer(s *stack, p place, ns *os.File, uid, gid int) (*os.File,
 		source = p.source
 	}
 	var sources []string
-	if p.lower {
-		sources = append(sources, filepath.Join(coverDir, p.path))
+	if p.cover != "" {
+		sources = append(sources, p.cover)
 	}
 	var lowers []*os.File
 	for _, source := range append(sources, source) {
