@@ -46,8 +46,9 @@ var secrets = []string{"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gsha
 // A cover is a layer that lies between the machine's tree and an environment's own layer. It hides the secrets, the homes
 // and the private directories, and replaces the files in /etc that are an environment's own.
 type cover struct {
-	dir   string                 // where it is
-	shown map[string]os.FileMode // directories that it shows although what leads there is hidden, and their permissions
+	dir    string                 // where it is
+	shown  map[string]os.FileMode // directories that it shows although what leads there is hidden, and their permissions
+	points map[string]bool        // empty directories (true) and files below hidden directories, to mount on
 }
 
 // make fills the directory of c.
@@ -92,6 +93,11 @@ func (m *Machine) make(c cover) error {
 			return fmt.Errorf("show %s: %w", path, err)
 		}
 	}
+	for path, isDir := range c.points {
+		if err := c.point(path, isDir); err != nil {
+			return fmt.Errorf("make mount point: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -116,15 +122,23 @@ func (c cover) shows(path string) bool {
 // paths are the directories that c shows, in order.
 func (c cover) paths() []string { return slices.Sorted(maps.Keys(c.shown)) }
 
-// within reports whether c shows nothing but what is wanted.
-func (c cover) within(wanted map[string]os.FileMode) bool {
+// within reports whether all that c has below hidden directories is in other too.
+func (c cover) within(other cover) bool {
 	for path, perm := range c.shown {
-		if p, ok := wanted[path]; !ok || p != perm {
+		if p, ok := other.shown[path]; !ok || p != perm {
+			return false
+		}
+	}
+	for path, isDir := range c.points {
+		if d, ok := other.points[path]; !ok || d != isDir {
 			return false
 		}
 	}
 	return true
 }
+
+// size is how much c has below hidden directories.
+func (c cover) size() int { return len(c.shown) + len(c.points) }
 
 // hide makes an empty directory in the cover that hides the machine's one at path, and keeps its mode.
 func (c cover) hide(path string) error {
@@ -156,6 +170,18 @@ func (c cover) show(path string, perm os.FileMode) error {
 		return err
 	}
 	return errors.Join(os.Chmod(shown, perm), unix.Setxattr(shown, "trusted.overlay.redirect", []byte(path), 0))
+}
+
+// point makes an empty directory or file in the cover.
+func (c cover) point(path string, isDir bool) error {
+	at := filepath.Join(c.dir, path)
+	if isDir {
+		return os.MkdirAll(at, 0o755)
+	}
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(at, nil, 0o755)
 }
 
 // homes are the home directories of people: root, /home as a whole and all in it, and what passwd(5) names for ids from

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
-// covers are those that show something. They stay, because overlays may lie over them: tests show the same few directories
+// covers are those that have something below hidden directories. They stay, because overlays may lie over them: tests show the same few directories
 // again and again.
 type covers struct {
 	mu   sync.Mutex
@@ -18,46 +19,55 @@ type covers struct {
 // maxCovers bounds the memory that covers take.
 const maxCovers = 32
 
-// showing is the cover that shows as many of the directories in paths as an overlay over the root file system can, and
-// nothing else of what is hidden. The others need overlays of their own.
-func (m *Machine) showing(paths []string) (cover, error) {
-	wanted := map[string]os.FileMode{}
-	for _, path := range paths {
-		if resolved, err := m.checked(path); err != nil || resolved != path || !m.covered(path) || m.mountOf(path).Mountpoint != "/" {
+// covering is the cover for an environment that is to see the paths of two lists: directories behind a layer, which the
+// cover shows as far as an overlay over the root file system can, and others, for which it has mount points. It has nothing
+// for anything else; what it has nothing for needs an overlay of its own, or is in nobody's way.
+func (m *Machine) covering(layered, readOnly []string) (cover, error) {
+	wanted := cover{shown: map[string]os.FileMode{}, points: map[string]bool{}}
+	for _, path := range layered {
+		if resolved, err := m.checked(path); err != nil || resolved != path || !m.covered(path) || !m.inRoot(path) {
 			continue
 		}
 		if fi, err := m.stat(path); err == nil {
-			wanted[path] = fi.Mode() & (os.ModePerm | os.ModeSetuid | os.ModeSetgid | os.ModeSticky)
+			wanted.shown[path] = fi.Mode() & (os.ModePerm | os.ModeSetuid | os.ModeSetgid | os.ModeSticky)
 		}
 	}
-	maps.DeleteFunc(wanted, func(path string, _ os.FileMode) bool {
-		for dir := range wanted {
+	maps.DeleteFunc(wanted.shown, func(path string, _ os.FileMode) bool {
+		for dir := range wanted.shown {
 			if dir != path && within(path, dir) {
 				return true
 			}
 		}
 		return false
 	})
+	for _, path := range readOnly {
+		dir := filepath.Dir(path)
+		if resolved, err := m.checked(dir); err != nil || resolved != dir || !m.covered(dir) || isPrivate(path) || wanted.shows(path) {
+			continue
+		}
+		if fi, err := m.stat(path); err == nil && (fi.IsDir() || fi.Mode().IsRegular()) {
+			wanted.points[path] = fi.IsDir()
+		}
+	}
 
 	m.covers.mu.Lock()
 	defer m.covers.mu.Unlock()
 	best := cover{dir: coverDir}
 	for _, c := range m.covers.list {
-		if len(c.shown) > len(best.shown) && c.within(wanted) {
+		if c.size() > best.size() && c.within(wanted) {
 			best = c
 		}
 	}
-	if len(best.shown) == len(wanted) || len(m.covers.list) == maxCovers {
+	if best.size() == wanted.size() || len(m.covers.list) == maxCovers {
 		return best, nil
 	}
-	dir, err := os.MkdirTemp(coversDir, "")
-	if err != nil {
+	var err error
+	if wanted.dir, err = os.MkdirTemp(coversDir, ""); err != nil {
 		return cover{}, fmt.Errorf("make cover: %w", err)
 	}
-	c := cover{dir, wanted}
-	if err := m.make(c); err != nil {
-		return cover{}, errors.Join(err, os.RemoveAll(dir))
+	if err := m.make(wanted); err != nil {
+		return cover{}, errors.Join(err, os.RemoveAll(wanted.dir))
 	}
-	m.covers.list = append(m.covers.list, c)
-	return c, nil
+	m.covers.list = append(m.covers.list, wanted)
+	return wanted, nil
 }

@@ -163,13 +163,14 @@ func (m *Machine) mountAt(path string) *mountinfo.Info {
 	return nil
 }
 
-// mountOf is the mount that path, which no symbolic link leads to, lies in.
-func (m *Machine) mountOf(path string) *mountinfo.Info {
-	for ; ; path = filepath.Dir(path) {
-		if mi := m.mountAt(path); mi != nil || path == "/" {
-			return mi
+// inRoot reports whether path, which no symbolic link leads to, lies in the root file system.
+func (m *Machine) inRoot(path string) bool {
+	for ; path != "/"; path = filepath.Dir(path) {
+		if m.mountAt(path) != nil {
+			return false
 		}
 	}
+	return true
 }
 
 // openTree is a detached private copy of the mount at path, which the workshop may cover.

@@ -44,6 +44,15 @@ func TestVisibleMounts(t *testing.T) {
 	}
 }
 
+func TestInRoot(t *testing.T) {
+	m := Machine{mounts: visible(parse(t, table))}
+	for path, want := range map[string]bool{"/": true, "/home/data": true, "/database": true, "/data": false, "/data/a/b": false, "/etc/hosts": false} {
+		if got := m.inRoot(path); got != want {
+			t.Errorf("inRoot(%q) = %v", path, got)
+		}
+	}
+}
+
 func TestVisibleKeepsMountsUnderAHiddenSibling(t *testing.T) {
 	mounts := visible(parse(t, `
 1 0 0:1 / / rw - ext4 /dev/sda1 rw

@@ -77,7 +77,7 @@ func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
 	default:
 		places := slices.Clone(m.places)
 		if len(places) > 0 && places[0].cover == coverDir {
-			if r.cover, err = m.showing(spec.Layered); err != nil {
+			if r.cover, err = m.covering(spec.Layered, spec.ReadOnly); err != nil {
 				return r, err
 			}
 			places[0].cover = r.cover.dir
@@ -115,7 +115,7 @@ func (m *Machine) alternative(r *Root) error {
 	if err != nil {
 		return err
 	}
-	r.add(f, "/", false)
+	r.add(mounted{file: f, target: "/"})
 	return nil
 }
 
@@ -151,7 +151,7 @@ func (m *Machine) addVisible(r *Root) error {
 			if err != nil {
 				return err
 			}
-			r.add(f, path, !fi.IsDir())
+			r.add(mounted{file: f, target: path, isFile: !fi.IsDir()})
 			continue
 		}
 		if fi.IsDir() && layered[path] {
@@ -159,14 +159,15 @@ func (m *Machine) addVisible(r *Root) error {
 			if err != nil {
 				return err
 			}
-			r.add(f, path, false)
+			r.add(mounted{file: f, target: path})
 			continue
 		}
 		f, err := m.bind(path, r.spec.UserNS, unix.MOUNT_ATTR_RDONLY)
 		if err != nil {
 			return err
 		}
-		r.add(f, path, !fi.IsDir())
+		_, ready := r.cover.points[path]
+		r.add(mounted{file: f, target: path, isFile: !fi.IsDir(), ready: ready})
 	}
 	return nil
 }
@@ -223,7 +224,7 @@ func (m *Machine) addShare(r *Root, s Share) error {
 	if err != nil {
 		return fmt.Errorf("shared directory: %w", err)
 	}
-	r.add(f, filepath.Clean(target), false)
+	r.add(mounted{file: f, target: filepath.Clean(target)})
 	if s.Owner != nil {
 		if err := idmap(f, s.Owner); err != nil {
 			return fmt.Errorf("shared directory %s (its file system cannot be idmapped; share it read-only or set AllowHostRoot): %w", path, err)
@@ -254,7 +255,7 @@ func (m *Machine) addDevice(r *Root, path string) error {
 	if err != nil {
 		return fmt.Errorf("device %s: %w", path, err)
 	}
-	r.devices = append(r.devices, mounted{f, path, true})
+	r.devices = append(r.devices, mounted{file: f, target: path, isFile: true})
 	return nil
 }
 

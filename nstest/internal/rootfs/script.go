@@ -61,14 +61,14 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 			shown = append(shown, take(p, strings.TrimPrefix(path, "/"), false))
 		}
 	}
-	r.proc(p, "/proc", "proc", own)
-	for _, dir := range []string{"tmp", "run", "dev"} {
-		p.Mkdir(dir, 0o755)
+	for _, dir := range []string{"proc", "sys", "tmp", "run", "dev"} {
+		r.mkdir(p, dir)
 	}
+	r.proc(p, "/proc", "proc", own)
 	p.Mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777")
 	p.Mount("tmpfs", "run", "tmpfs", plain, "mode=755")
 	if fi, err := os.Lstat("/var/tmp"); err == nil && fi.IsDir() && r.spec.Root == "" {
-		p.Mkdir("var/tmp", 0o1777)
+		r.mkdir(p, "var/tmp")
 		p.Mount("tmpfs", "var/tmp", "tmpfs", plain, "mode=1777")
 	}
 	r.dev(p, own)
@@ -99,13 +99,25 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 	return first
 }
 
+// mkdir appends to p what makes a private directory, relative to the working directory, where the tree may lack it.
+func (r *Root) mkdir(p *pid1.Program, dir string) {
+	if r.cover.dir != "" {
+		if _, err := os.Lstat("/" + dir); err == nil {
+			return // the cover has it too
+		}
+	}
+	p.Mkdir(dir, 0o755)
+}
+
 // mountsAProgram is how many mounts, with what they need, fit into a program together with all else.
 const mountsAProgram = 16
 
 // attach puts a mount at its target, relative to the working directory, and makes what leads there.
 func attach(p *pid1.Program, mt mounted) {
 	rel := strings.TrimPrefix(mt.target, "/")
-	makeWay(p, rel, mt.isFile)
+	if !mt.ready {
+		makeWay(p, rel, mt.isFile)
+	}
 	p.Attach(mt.file, rel)
 }
 
@@ -127,8 +139,6 @@ func makeWay(p *pid1.Program, path string, isFile bool) {
 // environment sees the machine's, /sys read-only.
 func (r *Root) proc(p *pid1.Program, source, target string, own Own) {
 	sys := filepath.Join(filepath.Dir(target), "sys")
-	p.Mkdir(target, 0o555)
-	p.Mkdir(sys, 0o555)
 	if own.PID {
 		p.Mount("proc", target, "proc", quiet, "")
 	} else if source != target {
@@ -258,6 +268,8 @@ func (r *Root) nameservers(own Own) string {
 
 // private mounts afresh what every host has of its own.
 func (r *Root) private(p *pid1.Program, own Own) {
+	p.Mkdir("/proc", 0o555)
+	p.Mkdir("/sys", 0o555)
 	r.proc(p, "/proc", "/proc", own)
 	p.Mount("tmpfs", "/tmp", "tmpfs", plain, "mode=1777")
 	p.Mount("tmpfs", "/run", "tmpfs", plain, "mode=755")

@@ -155,6 +155,7 @@ type mounted struct {
 	file   *os.File
 	target string
 	isFile bool
+	ready  bool // the tree has something at target to mount on
 }
 
 func (b *built) close() error {
@@ -168,9 +169,7 @@ func (b *built) close() error {
 	return errors.Join(errs...)
 }
 
-func (b *built) add(f *os.File, target string, isFile bool) {
-	b.mounts = append(b.mounts, mounted{f, target, isFile})
-}
+func (b *built) add(mt mounted) { b.mounts = append(b.mounts, mt) }
 
 // stock keeps a few trees ready, where they are the same for every environment.
 func (m *Machine) stock() {
@@ -201,7 +200,7 @@ func (m *Machine) build(places []place, ns *os.File, uid, gid int) (b *built, er
 		if base, err = detached("tmpfs", 0, "mode", "0755"); err != nil {
 			return b, err
 		}
-		b.add(base, "/", false)
+		b.add(mounted{file: base, target: "/"})
 	}
 	for _, p := range places {
 		rel := strings.TrimPrefix(p.path, "/")
@@ -216,7 +215,7 @@ func (m *Machine) build(places []place, ns *os.File, uid, gid int) (b *built, er
 			if err != nil {
 				return b, err
 			}
-			b.add(f, p.path, false)
+			b.add(mounted{file: f, target: p.path, ready: true})
 		case kindBind, kindFile:
 			source := p.path
 			if p.source != "" {
@@ -226,7 +225,7 @@ func (m *Machine) build(places []place, ns *os.File, uid, gid int) (b *built, er
 			if err != nil {
 				return b, err
 			}
-			b.add(f, p.path, p.kind == kindFile)
+			b.add(mounted{file: f, target: p.path, isFile: p.kind == kindFile, ready: true})
 		}
 	}
 	return b, nil
