@@ -50,7 +50,7 @@ func complaint(fs int) string {
 }
 
 // A stack is what the overlays of one tree are made of: the layers below, and a tmpfs that holds an upper and a work
-// directory for each. An overlay has private copies of them; they are kept for detached.
+// directory for each. An overlay has private copies of them; unattached says why they are kept.
 type stack struct {
 	tmpfs    *os.File
 	lowers   []*os.File
@@ -58,9 +58,9 @@ type stack struct {
 	attached []string
 }
 
-// detached are the mounts of the stack that are nowhere. To close one the kernel waits for every processor (an expedited
+// unattached are the mounts of the stack that are nowhere. To close one the kernel waits for every processor (an expedited
 // RCU grace period), a tenth of a millisecond each: attached in a tree that is unmounted, they go together with it.
-func (s *stack) detached() []*os.File {
+func (s *stack) unattached() []*os.File {
 	if len(s.attached) > 0 {
 		return nil
 	}

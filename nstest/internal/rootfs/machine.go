@@ -82,7 +82,7 @@ const (
 	coversDir  = workshop + "/covers" // the layers that hide secrets
 	coverDir   = coversDir + "/plain" // the one that shows nothing of what it hides
 	devicesDir = workshop + "/dev"    // device nodes of the keeper's making
-	layersDir  = workshop + "/layers" // where layers are attached for kernels that cannot take them by descriptor
+	layersDir  = workshop + "/layers" // where layers are attached: for kernels that cannot take them by descriptor, and to be unmounted
 )
 
 // visible are the mounts that a path can reach: those hidden by a later mount at the same place or above are left out.

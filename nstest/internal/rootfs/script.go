@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,8 @@ const (
 type Own struct{ PID, Net, IPC, UTS bool }
 
 // Enter appends to p what the first init of an environment does to take on the root: put the mounts together, make
-// the private directories, pivot_root(2), and let go of everything else, the layers among it. Mounts made here belong to the environment's
-// user namespace. addrs are what the hostname stands for.
+// the private directories, pivot_root(2), and let go of everything else, the layers among it. Mounts made here belong to
+// the environment's user namespace. addrs are what the hostname stands for.
 //
 // A tree of many mounts is more than one program can hold: then Enter also returns programs to run before p.
 func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid1.Program) {
@@ -36,23 +37,28 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 		r.identity(p, own, true)
 		return nil
 	}
-	tree, n, layers := p, 0, r.stack.detached()
-	next := func() *pid1.Program {
-		if many := len(layers)+len(r.mounts) > mountsAProgram; many && n%mountsAProgram == 0 {
-			tree = &pid1.Program{}
+	layers := r.stack.unattached()
+	all := load{files: len(layers), calls: len(layers)}
+	for _, mt := range slices.Concat(r.mounts, r.devices) {
+		all.add(mt)
+	}
+	tree, held := p, load{}
+	next := func(mt mounted) *pid1.Program { // the program that attaches mt
+		if held.add(mt); !all.fits() && (tree == p || !held.fits()) {
+			tree, held = &pid1.Program{}, load{}
 			first = append(first, tree)
+			held.add(mt)
 		}
-		n++
 		return tree
 	}
 	for _, l := range layers {
-		next().Attach(l, layersDir) // on top of each other: nobody looks for them there
+		next(mounted{ready: true}).Attach(l, layersDir) // on top of each other: nobody looks for them there
 	}
-	next().Attach(r.mounts[0].file, newRoot)
+	next(mounted{ready: true}).Attach(r.mounts[0].file, newRoot)
 	tree.Chdir(newRoot)
 	for _, mt := range r.mounts[1:] {
 		if !isPrivate(mt.target) {
-			attach(next(), mt)
+			attach(next(mt), mt)
 		}
 	}
 	var shown []kept
@@ -109,8 +115,24 @@ func (r *Root) mkdir(p *pid1.Program, dir string) {
 	p.Mkdir(dir, 0o755)
 }
 
-// mountsAProgram is how many mounts, with what they need, fit into a program together with all else.
-const mountsAProgram = 16
+// A load is what attaching mounts takes of a program.
+type load struct{ files, calls int }
+
+func (l *load) add(mt mounted) {
+	l.files++
+	l.calls++
+	if !mt.ready {
+		l.calls += strings.Count(mt.target, "/") // what makeWay makes
+	}
+}
+
+// fits reports whether there is room for l in a program that does all else too.
+func (l load) fits() bool { return l.files <= filesAProgram && l.calls <= callsAProgram }
+
+const (
+	filesAProgram = 28
+	callsAProgram = 120
+)
 
 // attach puts a mount at its target, relative to the working directory, and makes what leads there.
 func attach(p *pid1.Program, mt mounted) {
