@@ -19,8 +19,11 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	case wire.MethodDescribe:
 		return wire.Reply{Result: e.result()}, req.Decode(nil)
 	case wire.MethodAttach:
+		if err := req.Decode(nil); err != nil {
+			return wire.Reply{}, err
+		}
 		f, err := e.attach()
-		return wire.Reply{Files: f}, errors.Join(err, req.Decode(nil))
+		return wire.Reply{Files: f}, err
 	case wire.MethodHost:
 		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
 			h, err := e.addHost(ctx, p)

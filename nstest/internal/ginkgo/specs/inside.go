@@ -32,6 +32,7 @@ type insides struct {
 	node      reflect.Value // the running one
 	cleanups  reflect.Value
 	onFailure reflect.Value
+	signals   interface{ Stop() } // what makes an interrupt of a signal
 }
 
 // failer holds the outcome of the running node.
@@ -82,6 +83,7 @@ func inside(ctx context.Context) (in *insides, err error) {
 	in.step = as[*types.SpecEvent](field(suite, "currentByStep").Addr())
 	in.moment = as[*int](field(suite, "timelineOrder").Addr())
 	in.reporter = as[*reporters.Reporter](field(suite, "reporter").Addr())
+	in.signals = as[interface{ Stop() }](field(suite, "interruptHandler"))
 	in.outcome = as[*types.SpecState](field(fail.Elem(), "state").Addr())
 	in.failure = as[*types.Failure](field(fail.Elem(), "failure").Addr())
 	in.failLock = as[**sync.Mutex](field(fail.Elem(), "lock").Addr())

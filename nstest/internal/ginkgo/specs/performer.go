@@ -204,6 +204,7 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 	p.begun.Do(func() {
 		p.pretend()
 		*in.reporter = relay{p}
+		in.signals.Stop() // interrupts are the original's; a spec that signals itself means itself
 		if p.check(tree.top, p.job.Enter[""]); p.differs != nil {
 			p.send(event{Differs: p.differs})
 			select {} // the original kills us

@@ -29,6 +29,7 @@ type session struct {
 	running sync.Mutex // held by the node that runs, even after Ginkgo has given it up
 	left    atomic.Bool
 	stopped atomic.Bool
+	ran     bool   // some node has
 	over    bool   // nothing more can run
 	death   string // how the twin died
 	dead    *node  // the spec in which it did
@@ -120,6 +121,9 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 // run anything else.
 const abandonTimeout = 5 * time.Second
 
+// answerTimeout is how long a twin may take from one node to the next. One that takes longer has been stopped.
+const answerTimeout = 30 * time.Second
+
 // outcomeOf says how Ginkgo has recorded the node that it has given up.
 func outcomeOf(in *insides) *cancel {
 	in.lock.Lock()
@@ -142,6 +146,11 @@ func cancelOf(ctx context.Context) *cancel {
 
 // arrive waits for the twin to come to a node. Otherwise it says what is wrong.
 func (s *session) arrive(id string, spec *node) string {
+	if s.ran { // from one node to the next the twin has nothing to do
+		hung := time.AfterFunc(answerTimeout, func() { s.original.note(s.twin.Stop()) })
+		defer hung.Stop()
+	}
+	s.ran = true
 	var e *event
 	if err := s.await(func(got *event) bool { e = got; return got.At != nil || got.Over || got.Differs != nil }); err != nil {
 		return err.Error()
