@@ -6,6 +6,19 @@
 //	l, err := web.Listen("tcp", ":80")           // every host has all ports
 //	out, err := env.Host("client").Command("curl", "-s", "http://web/").Output()
 //
+// # Hermetic specs and tests
+//
+// [RunSpecs] runs a Ginkgo suite with every spec wholly inside an environment of its own, [Current], and [Run] does so
+// for a plain Go test: all goroutines, libraries and child processes are inside, and a plain net.Listen or http.Get is
+// the environment's.
+//
+//	func TestShop(t *testing.T) {
+//		RegisterFailHandler(Fail)
+//		nstest.RunSpecs(t, "Shop")
+//	}
+//
+// [New] makes an environment beside a test that stays outside.
+//
 // # Environments, hosts, networks
 //
 // An [Env] is a user namespace and everything in it. It has a host of its own, [Env.Self], and further ones from
