@@ -20,6 +20,11 @@ const specHostname = "spec"
 // startTwin starts this program again in a new environment with these further arguments. Where that is impossible the
 // error says why, and nothing is left.
 func startTwin(ctx context.Context, cfg Config, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
+	return startPlannedTwin(ctx, cfg, func(*Env) twin.Plan { return twin.Plan{Args: args, Stdout: stdout, Stderr: stderr} })
+}
+
+// startPlannedTwin is startTwin for a plan that depends on the environment.
+func startPlannedTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twin.Twin, error) {
 	if cfg.Hostname == "" {
 		cfg.Hostname = specHostname
 	}
@@ -35,15 +40,15 @@ func startTwin(ctx context.Context, cfg Config, stdout, stderr io.Writer, args .
 	if err != nil {
 		return nil, wrap("start hermetic process", cfg.Name, "", errors.Join(err, env.Close()))
 	}
-	t, err := twin.Start(twin.Plan{
-		Args: args, Stdout: stdout, Stderr: stderr, Connection: files[0], Environment: env,
-		Start: func(args, environ []string, files []*os.File) (twin.Process, error) {
-			cmd := env.Self().Command(exe)
-			cmd.Args, cmd.Env = args, environ
-			cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = files[0], files[1], files[2], files[3:]
-			return (*twinProcess)(cmd), cmd.Start()
-		},
-	})
+	p := plan(env)
+	p.Connection, p.Environment = files[0], env
+	p.Start = func(args, environ []string, files []*os.File) (twin.Process, error) {
+		cmd := env.Self().Command(exe)
+		cmd.Args, cmd.Env = args, environ
+		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = files[0], files[1], files[2], files[3:]
+		return (*twinProcess)(cmd), cmd.Start()
+	}
+	t, err := twin.Start(p)
 	return t, wrap("start hermetic process", cfg.Name, "", err)
 }
 
@@ -61,6 +66,8 @@ func (p *twinProcess) Wait() (string, error) {
 	}
 	return p.ProcessState.String(), err
 }
+
+func (p *twinProcess) Signal(sig os.Signal) error { return p.Process.Signal(sig) }
 
 func (p *twinProcess) Kill() error { return p.Process.Kill() }
 

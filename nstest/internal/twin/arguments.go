@@ -11,7 +11,7 @@ var notForTwins = []string{
 	"test.bench", "test.benchmem", "test.benchtime", "test.blockprofile", "test.blockprofilerate", "test.count", "test.coverprofile",
 	"test.cpuprofile", "test.gocoverdir", "test.list", "test.memprofile", "test.memprofilerate", "test.mutexprofile",
 	"test.mutexprofilefraction", "test.outputdir", "test.run", "test.shuffle", "test.skip", "test.testlogfile", "test.timeout", "test.trace",
-	"test.v", "test.fuzz", "test.fuzzcachedir", "test.fuzzminimizetime", "test.fuzztime", "test.fuzzworker", "test.artifacts", "test.fullpath",
+	"test.v", "test.fuzz", "test.fuzzcachedir", "test.fuzzminimizetime", "test.fuzztime", "test.fuzzworker", "test.artifacts", "test.cpu",
 	"ginkgo.gojson-report", "ginkgo.json-report", "ginkgo.junit-report", "ginkgo.teamcity-report", "ginkgo.output-dir",
 	"ginkgo.parallel.host", "ginkgo.parallel.process", "ginkgo.parallel.total", "ginkgo.seed",
 }

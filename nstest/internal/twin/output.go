@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,7 +16,7 @@ import (
 // on it is passed to the writers.
 type Output struct {
 	streams []*stream
-	theirs  []*os.File // standard output and error, until the twin has them
+	theirs  []*os.File // one a writer, until the twin has them
 
 	mu    sync.Mutex // held while something is passed on, so that Flush sees no half of it
 	shown bool
@@ -32,13 +33,13 @@ type stream struct {
 	done   chan struct{}
 }
 
-// newOutput makes the pipes. Where stdout and stderr are the same writer there is one pipe, so that what goes to them
-// stays in order.
-func newOutput(stdout, stderr io.Writer) (*Output, error) {
+// newOutput makes a pipe to each writer. To one that is there twice there is one pipe, so that what goes to it stays in
+// order.
+func newOutput(writers ...io.Writer) (*Output, error) {
 	o := &Output{}
-	for i, w := range []io.Writer{stdout, stderr} {
-		if i == 1 && stdout == stderr {
-			o.theirs = append(o.theirs, o.theirs[0])
+	for i, w := range writers {
+		if first := slices.Index(writers, w); first < i {
+			o.theirs = append(o.theirs, o.theirs[first])
 			continue
 		}
 		r, theirs, err := pipe()
@@ -71,7 +72,7 @@ func pipe() (r, w *os.File, err error) {
 func (o *Output) started() error {
 	var errs []error
 	for i, f := range o.theirs {
-		if i == 0 || f != o.theirs[0] {
+		if slices.Index(o.theirs, f) == i {
 			errs = append(errs, f.Close())
 		}
 	}
@@ -139,6 +140,7 @@ func (o *Output) Hide() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.shown = false
+	o.tail = nil
 }
 
 // Flush returns when everything is passed on that the twin has printed before.

@@ -13,6 +13,7 @@ import (
 // A Process is a twin's process, as whoever has started it sees it.
 type Process interface {
 	Wait() (state string, err error) // once; in words: "exit status 1", "signal: killed"
+	Signal(sig os.Signal) error
 	Kill() error
 }
 
@@ -20,8 +21,13 @@ type Process interface {
 type Plan struct {
 	Args           []string  // without the program's name
 	Stdout, Stderr io.Writer // where its output goes; the same writer twice keeps the order
+	Reports        io.Writer // where goes what package testing prints; nil is Stdout
 	Connection     *os.File  // to the keeper, for the environment that the twin is in; Start closes it
 	Environment    io.Closer // ends with the twin
+
+	// Collect is called, unless it is nil, between the end of the process and that of the environment, which may have
+	// processes still.
+	Collect func() error
 
 	// Start starts the program in the environment with these files from 0 on.
 	Start func(args, env []string, files []*os.File) (Process, error)
@@ -32,6 +38,7 @@ type Twin struct {
 	Link    *Link
 	Output  *Output
 	results *Results
+	collect func() error
 
 	process     Process
 	environment io.Closer
@@ -43,7 +50,7 @@ type Twin struct {
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, collect: p.Collect, ended: make(chan struct{})}
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
 		if err != nil {
@@ -59,7 +66,11 @@ func Start(p Plan) (_ *Twin, err error) {
 	if t.Link, err = newLink(fds[0]); err != nil {
 		return nil, err
 	}
-	if t.Output, err = newOutput(p.Stdout, p.Stderr); err != nil {
+	writers := []io.Writer{p.Stdout, p.Stderr}
+	if p.Reports != nil {
+		writers = append(writers, p.Reports)
+	}
+	if t.Output, err = newOutput(writers...); err != nil {
 		return nil, err
 	}
 	if t.results, err = newResults(); err != nil {
@@ -70,12 +81,17 @@ func Start(p Plan) (_ *Twin, err error) {
 		return nil, err
 	}
 	defer null.Close()
-	files := append([]*os.File{null}, t.Output.theirs...)
-	files = append(files, theirs, p.Connection)
+	out := t.Output.theirs
+	files := []*os.File{null, out[0], out[1], theirs, p.Connection, null}
 	if t.results != nil {
-		files = append(files, t.results.dir)
+		files[resultsFD] = t.results.dir
 	}
-	t.process, err = p.Start(append([]string{os.Args[0]}, Arguments(os.Args[1:], append(t.results.flags(), p.Args...)...)...), Environ(os.Environ()), files)
+	intro := introduction{Reports: p.Reports != nil}
+	if intro.Reports {
+		files = append(files, out[2])
+	}
+	args := Arguments(os.Args[1:], append(t.results.flags(), p.Args...)...)
+	t.process, err = p.Start(append([]string{os.Args[0]}, args...), intro.environ(os.Environ()), files)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +119,10 @@ func (t *Twin) wait() {
 	defer close(t.ended)
 	state, err := t.process.Wait()
 	t.state = state
+	if t.collect != nil {
+		t.Output.Flush()
+		err = errors.Join(err, t.collect())
+	}
 	err = errors.Join(err, t.environment.Close())
 	t.Output.drain()
 	t.err = errors.Join(err, t.Output.close(), t.results.collect(), t.results.close())
@@ -116,6 +136,9 @@ func (t *Twin) Wait() (state string, err error) {
 	<-t.ended
 	return t.state, t.err
 }
+
+// Signal sends the process a signal.
+func (t *Twin) Signal(sig os.Signal) error { return t.process.Signal(sig) }
 
 // Stop kills the twin if it still runs and waits for its end. It may be called more than once.
 func (t *Twin) Stop() error {

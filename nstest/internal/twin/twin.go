@@ -1,9 +1,10 @@
 // Package twin runs this very program again, in an environment: the same executable with the same arguments and
 // variables, that does one part of the work, a spec or a test, and tells the original about it.
 //
-// A twin has three files beside the standard ones, of which the code that it runs knows nothing: the link to the
-// original, the connection to the keeper for its own environment, and the directory that it leaves results in. It
-// differs from the original by a variable, which Adopt takes away before anybody can see it.
+// A twin has files beside the standard ones, of which the code that it runs knows nothing: the link to the original, the
+// connection to the keeper for its own environment, the directory that it leaves results in, and, where what package
+// testing prints is to be told from what the tests print, a pipe for that. It differs from the original by a variable,
+// which Adopt takes away before anybody can see it.
 package twin
 
 import (
@@ -21,6 +22,7 @@ const (
 	linkFD        = 3
 	environmentFD = 4
 	resultsFD     = 5
+	reportsFD     = 6 // only if it is introduced
 )
 
 // variable makes a program a twin. Its value is an introduction.
@@ -29,12 +31,15 @@ const variable = "NSTEST_TWIN"
 // introduction is what a twin has to know before anything else.
 type introduction struct {
 	Restore map[string]*string // variables that were changed on the way; nil for one that was not set
+	Reports bool               // package testing prints to a pipe of its own
 }
 
 // Self is this process, if it is a twin.
 type Self struct {
 	Link        *Link
 	Environment *os.File // the connection to the keeper; who takes it closes it
+
+	stdout, stderr *os.File
 }
 
 var self *Self
@@ -54,7 +59,7 @@ func Adopt() {
 		fmt.Fprintf(os.Stderr, "nstest: the variable %s is for nstest itself, and was set to something else: %v\n", variable, err)
 		os.Exit(2)
 	}
-	for _, fd := range []int{linkFD, environmentFD, resultsFD} {
+	for fd := linkFD; fd <= reportsFD; fd++ {
 		unix.CloseOnExec(fd)
 	}
 	link, err := newLink(linkFD)
@@ -62,7 +67,23 @@ func Adopt() {
 		fmt.Fprintf(os.Stderr, "nstest: the variable %s is set and file %d is not what nstest passes with it: %v\n", variable, linkFD, err)
 		os.Exit(2)
 	}
-	self = &Self{Link: link, Environment: os.NewFile(environmentFD, "environment")}
+	self = &Self{Link: link, Environment: os.NewFile(environmentFD, "environment"), stdout: os.Stdout, stderr: os.Stderr}
+	if intro.Reports {
+		os.Stdout = os.NewFile(reportsFD, os.Stdout.Name()) // package testing prints to what it finds here in M.Run
+	}
+}
+
+// RestoreOutput undoes what Adopt and package testing did to os.Stdout and os.Stderr: it is called when the tests have
+// begun. As for package testing itself, both are one where the original's output is JSON.
+//
+// The race detector is kept out of it: a goroutine that prints meanwhile finds a good file whatever it reads.
+//
+//go:norace
+func (s *Self) RestoreOutput(json bool) {
+	os.Stdout, os.Stderr = s.stdout, s.stderr
+	if json {
+		os.Stderr = s.stdout
+	}
 }
 
 func (i introduction) restore() error {
@@ -77,20 +98,20 @@ func (i introduction) restore() error {
 	return errors.Join(errs...)
 }
 
-// Environ is env as a twin gets it.
-func Environ(env []string) []string {
-	intro := introduction{Restore: map[string]*string{}}
+// environ is env as a twin gets it.
+func (i introduction) environ(env []string) []string {
+	i.Restore = map[string]*string{}
 	if raceEnabled { // the race detector waits a second at the end by default
 		options, ok := os.LookupEnv("GORACE")
 		if ok {
-			intro.Restore["GORACE"] = &options
+			i.Restore["GORACE"] = &options
 			options += " "
 		} else {
-			intro.Restore["GORACE"] = nil
+			i.Restore["GORACE"] = nil
 		}
 		env = append(env, "GORACE="+options+"atexit_sleep_ms=0")
 	}
-	value, _ := json.Marshal(intro) // strings cannot fail
+	value, _ := json.Marshal(i) // strings cannot fail
 	return append(env, variable+"="+string(value))
 }
 
