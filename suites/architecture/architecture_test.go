@@ -138,6 +138,25 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 	}
 }
 
+// Package testing keeps its state in variables and flags of the whole program. Those who deal with that are few.
+func TestPackageTestingHasOneHome(t *testing.T) {
+	seen := false
+	for _, f := range files(t) {
+		if f.isTest() || !slices.Contains(f.imports(), "testing") {
+			continue
+		}
+		if within(f.path, "nstest/internal/gotest/") {
+			seen = true
+		}
+		if !within(f.path, "nstest/internal/gotest/", "nstest/internal/ginkgo/", "nstest/internal/twin/", "nstest/run.go", "suites/") {
+			t.Errorf("%s imports testing, which only nstest/internal/gotest and its like may", f.path)
+		}
+	}
+	if !seen {
+		t.Error("nstest/internal/gotest does not import it: the rule sees nothing")
+	}
+}
+
 // Layers: suites and commands are built on the public API, the public packages on the engine, and never the other way.
 func TestDependenciesPointDown(t *testing.T) {
 	for _, f := range files(t) {
