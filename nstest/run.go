@@ -24,10 +24,10 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 
 // RunWith runs f as the function of the test t, wholly inside a fresh environment: every goroutine and child process of
 // it is there, because f runs in a process of its own, the test binary once more. t behaves as in any test: f can run
-// subtests, also parallel ones, register cleanup functions, log, skip, fail and stop. All of it is reported where
-// and when it would be if f ran here, by this very test and subtests of it, under -v, -json, -run (with patterns for subtests of f
-// too), -skip, -count, -cpu, -shuffle, -failfast, -parallel, -short, -fullpath, -cover, -race and -artifacts. The cache
-// of "go test" notices what f has looked at.
+// subtests, also parallel ones, register cleanup functions, log, skip, fail and stop. All of it is reported where and
+// when it would be if f ran here, by this very test and subtests of it, under -v, -json, -run (with patterns for
+// subtests of f too), -skip, -count, -cpu, -shuffle, -failfast, -parallel, -short, -fullpath, -cover, -race and
+// -artifacts. The cache of "go test" notices what f has looked at.
 //
 // env is the environment that f runs in; its own host is where f is. Hosts and networks that are asked for by name are
 // made on first use. The environment ends with f, its cleanup functions and its subtests, and with it every process and
@@ -35,11 +35,12 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 //
 // # What surrounds it
 //
-// Run should be all that the test's function does, but for T.Parallel before it. What precedes Run, in this test and in
-// those that it is a subtest of, is run in both processes, as are init functions, package variables and TestMain; it is reported once, by this one. What
-// follows Run in the same function is run in this process alone, after f has ended; if parallel subtests of f wait for
-// the end of the function, then before those. When f has stopped the test, by T.FailNow or T.SkipNow, that has
-// happened to the test's function here too. Nothing but that comes back: a variable that f sets is one of the other process's.
+// Run should be all that the test's function does, but for T.Parallel before it. What precedes Run is run in both
+// processes, as are init functions, package variables, TestMain, and the functions of the tests that this one is a
+// subtest of. It is reported by this process alone. What follows Run in the same function is run in this process alone,
+// after f has ended; if parallel subtests of f wait for the end of the function, then before those. When f has stopped
+// the test, by T.FailNow or T.SkipNow, that has happened to the test's function here too. Nothing but that comes back:
+// a variable that f sets is one of the other process's.
 //
 // Both processes have to come to Run, in a test of the same name. Run may be called several times in a test, each time
 // for an environment of its own, and within f, for an environment in the environment.
@@ -47,8 +48,9 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 // # When it fails
 //
 // Where no environment can be made the test fails and says what the machine lacks. If the process of f ends early, by
-// os.Exit, a panic, a signal or a fatal error of the runtime, this test fails and says so, and other tests go on. If
-// the time of -timeout is up, the goroutines of f are printed shortly before those of the program, and the program ends as always.
+// os.Exit, a panic, a signal or a fatal error of the runtime, or badly after the test, by an exit in TestMain, then this
+// test fails and says so, and other tests go on. If the time of -timeout is nearly up (a tenth is left, at most two
+// seconds), the process of f is made to print its goroutines and ended; then the program ends as always.
 //
 // # For a debugger
 //
@@ -64,7 +66,8 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 //   - Cleanup functions that f registers see T.Skipped report true.
 //   - -parallel bounds the tests of the program, and the subtests in each f by themselves.
 //   - T.TempDir is in the environment's /tmp and vanishes with it. The directory of T.ArtifactDir under -artifacts is
-//     inside at first, and what it holds, ordinary files and directories, is copied to the one that is reported.
+//     inside at first, and what it holds, ordinary files and directories, is copied to the one that is reported; with
+//     Config.Share.Mount it is a directory that vanishes.
 //   - Directly under a test, a subtest that is named like one of the subtests' own subtests (T.Run("a") and T.Run("a/b"))
 //     is taken for that while the former runs.
 //   - flag.Lookup and os.Args tell of other -test flags; testing.Verbose does not.
@@ -81,19 +84,13 @@ func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 		f(t, New(t, cfg))
 		return
 	}
-	start := func(p twin.Plan, collect func(*os.File) error) (*twin.Twin, error) {
+	start := func(p twin.Plan, collect func(gotest.OpenRoot) error) (*twin.Twin, error) {
 		return startPlannedTwin(context.Background(), cfg, func(env *Env) twin.Plan {
-			p.Collect = func() error {
-				root, err := env.root()
-				if err != nil {
-					return err
-				}
-				return errors.Join(collect(root), root.Close())
-			}
+			p.Collect = func() error { return collect(env.root) }
 			return p
 		})
 	}
-	gotest.Run(t, start, func() {
+	gotest.Run(t, gotest.Environment{Start: start, OwnTmp: !cfg.Share.Mount}, func() {
 		env, err := inherited()
 		if err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outputDir is the -test.outputdir of twins: a directory that every environment has, whatever is visible in it, and in
+// outputDir is the -test.outputdir of twins: a directory that environments have of their own, whatever is visible, and in
 // which everybody may write.
 const outputDir = "/tmp"
 

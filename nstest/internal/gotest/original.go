@@ -14,14 +14,24 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
-// A Starter starts a twin in a new environment: with these arguments and writers, and a function to be called when it
-// has ended, with the root directory of the environment, which then ends.
-type Starter func(twin.Plan, func(root *os.File) error) (*twin.Twin, error)
+// An Environment is one that a test's function is to run in. It does not exist yet.
+type Environment struct {
+	// Start makes it and starts a twin in it, as planned. When that has ended, collect is called before the environment
+	// ends.
+	Start func(plan twin.Plan, collect func(OpenRoot) error) (*twin.Twin, error)
+
+	// OwnTmp says that its /tmp is its own, so that artifacts can be put there.
+	OwnTmp bool
+}
+
+// OpenRoot opens the root directory of an environment.
+type OpenRoot func() (*os.File, error)
 
 // An original is a test whose function runs in a twin.
 type original struct {
 	t      *testing.T
 	path   []call
+	env    Environment
 	replay *replay
 	parser *parser
 	twin   *twin.Twin
@@ -33,10 +43,10 @@ type original struct {
 }
 
 // runOriginal makes happen to t what happens to it in a twin.
-func runOriginal(t *testing.T, path []call, start Starter) {
+func runOriginal(t *testing.T, path []call, env Environment) {
 	t.Helper()
-	o := &original{t: t, path: path}
-	if err := o.start(start); err != nil {
+	o := &original{t: t, path: path, env: env}
+	if err := o.start(); err != nil {
 		t.Fatal(err)
 	}
 	root := o.replay.root
@@ -57,10 +67,10 @@ func runOriginal(t *testing.T, path []call, start Starter) {
 	}
 }
 
-func (o *original) start(start Starter) error {
+func (o *original) start() error {
 	o.replay = newReplay(o.t.Name(), os.Stdout, o.hold)
 	o.parser = &parser{listener: o.replay}
-	plan := twin.Plan{Args: o.arguments(), Stdout: o.parser}
+	plan := twin.Plan{Work: work, Args: o.arguments(), Stdout: o.parser}
 	if !testing.Verbose() {
 		// What tests print is shown at once, what they log only if they fail.
 		plan.Stdout, plan.Reports = os.Stdout, o.parser
@@ -71,7 +81,7 @@ func (o *original) start(start Starter) error {
 		plan.Stderr = os.Stderr
 	}
 	var err error
-	if o.twin, err = start(plan, o.collect); err != nil {
+	if o.twin, err = o.env.Start(plan, o.collect); err != nil {
 		return err
 	}
 	o.replay.root.start(o.t)
@@ -93,7 +103,7 @@ func (o *original) arguments() []string {
 	if deadline, ok := o.t.Deadline(); ok {
 		args = append(args, "-test.timeout="+max(time.Until(deadline), time.Millisecond).String())
 	}
-	if flagValue("test.artifacts") == "true" {
+	if flagValue("test.artifacts") == "true" && o.env.OwnTmp {
 		args = append(args, "-test.artifacts", "-test.outputdir="+outputDir)
 	}
 	return args
@@ -217,10 +227,18 @@ func (o *original) alarm() (cancel func()) {
 }
 
 // collect copies what the tests have left in their directories for artifacts.
-func (o *original) collect(root *os.File) error {
+func (o *original) collect(open OpenRoot) error {
 	o.replay.mu.Lock()
 	artifacts := o.replay.artifacts
 	o.replay.mu.Unlock()
+	if len(artifacts) == 0 {
+		return nil
+	}
+	root, err := open()
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	var errs []error
 	for _, a := range artifacts {
 		if err := copyArtifacts(root, a); err != nil {

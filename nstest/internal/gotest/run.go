@@ -17,15 +17,23 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
-// Run runs f as the rest of the function of test t, in a twin that start starts. In the twin itself it calls f.
-func Run(t *testing.T, start Starter, f func()) {
+// work is what a twin is for that runs the function of a test.
+const work = "test"
+
+// Run runs f as the rest of the function of test t, in a twin in env. In the twin itself it calls f.
+func Run(t *testing.T, env Environment, f func()) {
 	t.Helper()
 	if flagValue("test.fuzzworker") == "true" {
 		t.Skip("nstest: hermetic tests do not run under -fuzz, which would start a process for each input: run the seeds, without -fuzz")
 	}
 	c := nextCall(t)
-	if twin.This() == nil {
-		runOriginal(t, []call{c}, start)
+	self := twin.This()
+	switch {
+	case self == nil:
+		runOriginal(t, []call{c}, env)
+		return
+	case self.Work != work: // it runs something that f leads to
+		f()
 		return
 	}
 	switch i := inside(); i.role(c) {
@@ -34,7 +42,7 @@ func Run(t *testing.T, start Starter, f func()) {
 	case onTheWay:
 		f()
 	case within:
-		runOriginal(t, append(i.job.Path[:len(i.job.Path):len(i.job.Path)], c), start)
+		runOriginal(t, append(i.job.Path[:len(i.job.Path):len(i.job.Path)], c), env)
 	case elsewhere:
 	}
 }

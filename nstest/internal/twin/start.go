@@ -19,6 +19,7 @@ type Process interface {
 
 // Plan is what a twin is to be.
 type Plan struct {
+	Work           string    // what it is for: Self.Work
 	Args           []string  // without the program's name
 	Stdout, Stderr io.Writer // where its output goes; the same writer twice keeps the order
 	Reports        io.Writer // where goes what package testing prints; nil is Stdout
@@ -86,7 +87,7 @@ func Start(p Plan) (_ *Twin, err error) {
 	if t.results != nil {
 		files[resultsFD] = t.results.dir
 	}
-	intro := introduction{Reports: p.Reports != nil}
+	intro := introduction{Work: p.Work, Reports: p.Reports != nil}
 	if intro.Reports {
 		files = append(files, out[2])
 	}

@@ -30,12 +30,14 @@ const variable = "NSTEST_TWIN"
 
 // introduction is what a twin has to know before anything else.
 type introduction struct {
+	Work    string
 	Restore map[string]*string // variables that were changed on the way; nil for one that was not set
 	Reports bool               // package testing prints to a pipe of its own
 }
 
 // Self is this process, if it is a twin.
 type Self struct {
+	Work        string // what it was started for, so that others leave the link alone
 	Link        *Link
 	Environment *os.File // the connection to the keeper; who takes it closes it
 
@@ -67,7 +69,7 @@ func Adopt() {
 		fmt.Fprintf(os.Stderr, "nstest: the variable %s is set and file %d is not what nstest passes with it: %v\n", variable, linkFD, err)
 		os.Exit(2)
 	}
-	self = &Self{Link: link, Environment: os.NewFile(environmentFD, "environment"), stdout: os.Stdout, stderr: os.Stderr}
+	self = &Self{Work: intro.Work, Link: link, Environment: os.NewFile(environmentFD, "environment"), stdout: os.Stdout, stderr: os.Stderr}
 	if intro.Reports {
 		os.Stdout = os.NewFile(reportsFD, os.Stdout.Name()) // package testing prints to what it finds here in M.Run
 	}
