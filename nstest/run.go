@@ -13,9 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inProcessVariable makes hermetic tests run in the program itself, for a debugger.
-const inProcessVariable = "NSTEST_INPROCESS"
-
 // Run is RunWith with the zero Config.
 func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 	t.Helper()
@@ -80,7 +77,7 @@ func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 	if cfg.Name == "" {
 		cfg.Name = t.Name()
 	}
-	if os.Getenv(inProcessVariable) == "1" {
+	if inProcess() {
 		f(t, New(t, cfg))
 		return
 	}

@@ -1,4 +1,3 @@
-// Package failure runs tests that are broken on purpose, and asserts what they say.
 package failure
 
 import (
@@ -11,17 +10,16 @@ import (
 	"github.com/hermetic-go/nstest/suites/internal/testprogram"
 )
 
-const (
-	dir  = "testdata/broken"
-	mode = "BROKEN=" // the variable that says what else is to go wrong
-)
+// mode is the variable that tells the plain tests what else is to go wrong.
+const mode = "BROKEN="
 
+// The plain tests, and the same with the race detector.
 var (
-	broken = testprogram.New(dir)
-	raced  = testprogram.New(dir, "-race")
+	plain = testprogram.New("testdata/broken")
+	raced = testprogram.New("testdata/broken", "-race")
 )
 
-func TestMain(m *testing.M) { os.Exit(testprogram.Main(m, broken, raced)) }
+func TestMain(m *testing.M) { os.Exit(testprogram.Main(m, plain, raced)) }
 
 // What is said of each, without stacks, where the last line is the program's.
 func TestPlainText(t *testing.T) {
@@ -138,7 +136,7 @@ FAIL`},
 PASS`},
 	} {
 		t.Run(c.run+" "+c.mode, func(t *testing.T) {
-			out, code := broken.Run(t, []string{mode + c.mode}, "-test.v", "-test.run=^("+c.run+")$", "-test.timeout=1m")
+			out, code := plain.Run(t, []string{mode + c.mode}, "-test.v", "-test.run=^("+c.run+")$", "-test.timeout=1m")
 			if got, want := said(out), strings.TrimPrefix(c.want, "\n"); got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
@@ -163,7 +161,7 @@ func said(output string) string {
 
 // The events say so too: each test that ran has one end, and the message belongs to the test.
 func TestPlainJSON(t *testing.T) {
-	out, _ := broken.Run(t, nil, "-test.v=test2json", "-test.run=TestGood|TestExitInSubtest|TestFollowing", "-test.timeout=1m")
+	out, _ := plain.Run(t, nil, "-test.v=test2json", "-test.run=TestGood|TestExitInSubtest|TestFollowing", "-test.timeout=1m")
 	var ends, messages []string
 	for _, e := range testprogram.Convert(t, out) {
 		switch e.Action {
@@ -191,8 +189,8 @@ func TestPlainJSON(t *testing.T) {
 }
 
 // A segmentation fault is one of the test's process; its registers are shown, and other tests go on.
-func TestSegmentationFault(t *testing.T) {
-	out, code := broken.Run(t, nil, "-test.run=TestSegmentationFault|TestFollowing", "-test.timeout=1m")
+func TestPlainSegmentationFault(t *testing.T) {
+	out, code := plain.Run(t, nil, "-test.run=TestSegmentationFault|TestFollowing", "-test.timeout=1m")
 	inOrder(t, out, "SIGSEGV: segmentation violation", "broken.TestSegmentationFault", "ended: exit status 2", "--- FAIL: TestFollowing")
 	if code != 1 {
 		t.Errorf("exit status %d", code)
@@ -200,9 +198,9 @@ func TestSegmentationFault(t *testing.T) {
 }
 
 // When the time is up, the goroutines inside are shown, and the program ends as always.
-func TestTimeout(t *testing.T) {
+func TestPlainTimeout(t *testing.T) {
 	for _, flag := range []string{"-test.v=false", "-test.v=test2json"} {
-		out, code := broken.Run(t, []string{mode + "hang"}, "-test.run=TestGood|TestHang|TestFollowing", "-test.timeout=2s", flag)
+		out, code := plain.Run(t, []string{mode + "hang"}, "-test.run=TestGood|TestHang|TestFollowing", "-test.timeout=2s", flag)
 		inOrder(t, out, "broken.hang(", "panic: test timed out after 2s", "running tests:", "TestHang (", "TestHang/sub (", "goroutine ", "gotest.runOriginal")
 		if code != 2 || strings.Contains(out, "TestFollowing") {
 			t.Errorf("%s: exit status %d:\n%s", flag, code, out)
@@ -211,7 +209,7 @@ func TestTimeout(t *testing.T) {
 }
 
 // A data race inside fails the test that has it, and no other.
-func TestRace(t *testing.T) {
+func TestPlainRace(t *testing.T) {
 	if out := testprogram.Go(t, ".", nil, "env", "CGO_ENABLED"); strings.TrimSpace(out) != "1" {
 		t.Skip("the race detector needs cgo\nWhat to do: install a C compiler")
 	}

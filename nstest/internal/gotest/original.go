@@ -172,7 +172,7 @@ func (o *original) end(state string, err error) {
 // ending is what there is to say about how the twin has ended; "" if that was as it should be.
 func (o *original) ending(last stage, state string, err error) string {
 	var text string
-	tail := printed(o.twin.Output.Tail())
+	tail := printed(o.twin.Output.LastWords())
 	switch {
 	case last.Name == "" && state == "exit status 0":
 		text = "nstest: the process for this test did not come to Run: the test has to have the same name, and to call Run, in every process"
