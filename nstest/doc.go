@@ -32,11 +32,6 @@
 // goroutine of the program can use. [Host.Do] runs a function on a thread inside the host, where the program has the
 // right to enter.
 //
-// # Tests inside
-//
-// [Run] runs the function of a test wholly inside an environment: in a process of its own there, so that every goroutine
-// and child process is inside, with the subtests, logs and flags that tests have.
-//
 // # Lifetime
 //
 // All of it ends with [Env.Close], at the test's end, or with the program, even if that is killed: a child of the

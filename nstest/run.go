@@ -82,7 +82,7 @@ func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 		return
 	}
 	start := func(p twin.Plan, collect func(gotest.OpenRoot) error) (*twin.Twin, error) {
-		return startPlannedTwin(context.Background(), cfg, func(env *Env) twin.Plan {
+		return startTwin(context.Background(), cfg, func(env *Env) twin.Plan {
 			p.Collect = func() error { return collect(env.root) }
 			return p
 		})

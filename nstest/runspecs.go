@@ -67,5 +67,7 @@ func launchSpec(config any, name string, stdout, stderr io.Writer, args ...strin
 	if cfg.Name == "" {
 		cfg.Name = name
 	}
-	return startTwin(context.Background(), cfg, stdout, stderr, args...)
+	return startTwin(context.Background(), cfg, func(*Env) twin.Plan {
+		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr}
+	})
 }

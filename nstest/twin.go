@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 
@@ -17,14 +16,9 @@ import (
 // specHostname is the hostname of what runs a spec or a test, and one of its names in DNS.
 const specHostname = "spec"
 
-// startTwin starts this program again in a new environment with these further arguments. Where that is impossible the
-// error says why, and nothing is left.
-func startTwin(ctx context.Context, cfg Config, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
-	return startPlannedTwin(ctx, cfg, func(*Env) twin.Plan { return twin.Plan{Args: args, Stdout: stdout, Stderr: stderr} })
-}
-
-// startPlannedTwin is startTwin for a plan that depends on the environment.
-func startPlannedTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twin.Twin, error) {
+// startTwin starts this program again in a new environment, for which plan says what it is to do. Where that is
+// impossible the error says why, and nothing is left.
+func startTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twin.Twin, error) {
 	if cfg.Hostname == "" {
 		cfg.Hostname = specHostname
 	}
@@ -42,6 +36,9 @@ func startPlannedTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan
 	}
 	p := plan(env)
 	p.Connection, p.Environment = files[0], env
+	if attaching() {
+		p.Hold = func(pid int) error { return awaitDebugger(ctx, pid) }
+	}
 	p.Start = func(args, environ []string, files []*os.File) (twin.Process, error) {
 		cmd := env.Self().Command(exe)
 		cmd.Args, cmd.Env = args, environ
@@ -70,6 +67,8 @@ func (p *twinProcess) Wait() (string, error) {
 func (p *twinProcess) Signal(sig os.Signal) error { return p.Process.Signal(sig) }
 
 func (p *twinProcess) Kill() error { return p.Process.Kill() }
+
+func (p *twinProcess) HostPid() int { return p.Process.HostPid() }
 
 // inherited is the environment that this process was started in as a twin.
 var inherited = sync.OnceValues(func() (*Env, error) {

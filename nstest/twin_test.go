@@ -40,7 +40,9 @@ func TestTwin(t *testing.T) {
 		return
 	}
 	var out bytes.Buffer
-	tw, err := startTwin(context.Background(), Config{Name: t.Name()}, &out, &out, "-test.run=^TestTwin$", "-test.v")
+	tw, err := startTwin(context.Background(), Config{Name: t.Name()}, func(*Env) twin.Plan {
+		return twin.Plan{Args: []string{"-test.run=^TestTwin$", "-test.v"}, Stdout: &out, Stderr: &out}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,14 @@ func (l *Link) Send(message any) error {
 	return nil
 }
 
+// release lets a held twin go on.
+func (l *Link) release() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.file.Write([]byte{'\n'})
+	return err
+}
+
 // Receive waits for a message. The error is io.EOF when the other side has gone.
 func (l *Link) Receive(message any) error {
 	err := l.dec.Decode(message)

@@ -15,6 +15,7 @@ type Process interface {
 	Wait() (state string, err error) // once; in words: "exit status 1", "signal: killed"
 	Signal(sig os.Signal) error
 	Kill() error
+	HostPid() int
 }
 
 // Plan is what a twin is to be.
@@ -25,6 +26,10 @@ type Plan struct {
 	Reports        io.Writer // where goes what package testing prints; nil is Stdout
 	Connection     *os.File  // to the keeper, for the environment that the twin is in; Start closes it
 	Environment    io.Closer // ends with the twin
+
+	// Hold is called, unless it is nil, with the process's id, when the twin has started and does nothing else until Hold
+	// has returned.
+	Hold func(pid int) error
 
 	// Collect is called, unless it is nil, between the end of the process and that of the environment, which may have
 	// processes still.
@@ -87,7 +92,7 @@ func Start(p Plan) (_ *Twin, err error) {
 	if t.results != nil {
 		files[resultsFD] = t.results.dir
 	}
-	intro := introduction{Work: p.Work, Reports: p.Reports != nil}
+	intro := introduction{Work: p.Work, Reports: p.Reports != nil, Hold: p.Hold != nil}
 	if intro.Reports {
 		files = append(files, out[2])
 	}
@@ -97,7 +102,11 @@ func Start(p Plan) (_ *Twin, err error) {
 		return nil, err
 	}
 	go t.wait()
-	return t, t.Output.started()
+	err = t.Output.started()
+	if p.Hold != nil && err == nil {
+		err = errors.Join(p.Hold(t.process.HostPid()), t.Link.release())
+	}
+	return t, err
 }
 
 func (t *Twin) abandon() error {

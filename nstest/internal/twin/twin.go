@@ -33,6 +33,7 @@ type introduction struct {
 	Work    string
 	Restore map[string]*string // variables that were changed on the way; nil for one that was not set
 	Reports bool               // package testing prints to a pipe of its own
+	Hold    bool               // wait for a byte on the link
 }
 
 // Self is this process, if it is a twin.
@@ -64,6 +65,10 @@ func Adopt() {
 	for fd := linkFD; fd <= reportsFD; fd++ {
 		unix.CloseOnExec(fd)
 	}
+	if intro.Hold {
+		for errors.Is(released(), unix.EINTR) {
+		}
+	}
 	link, err := newLink(linkFD)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "nstest: the variable %s is set and file %d is not what nstest passes with it: %v\n", variable, linkFD, err)
@@ -73,6 +78,12 @@ func Adopt() {
 	if intro.Reports {
 		os.Stdout = os.NewFile(reportsFD, os.Stdout.Name()) // package testing prints to what it finds here in M.Run
 	}
+}
+
+// released waits for the byte that lets a held twin go on. To the link's reader it is white space.
+func released() error {
+	_, err := unix.Read(linkFD, make([]byte, 1))
+	return err
 }
 
 // RestoreOutput undoes what Adopt and package testing did to os.Stdout and os.Stderr: it is called when the tests have

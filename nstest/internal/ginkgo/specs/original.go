@@ -42,7 +42,7 @@ var theOriginal *original
 
 // Run is ginkgo.RunSpecs, with every spec in a twin. In a twin it performs its job.
 func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...any) bool {
-	if twin.This() != nil {
+	if isTwin() {
 		return perform(t, description, args)
 	}
 	config, _ := ginkgo.GinkgoConfiguration()

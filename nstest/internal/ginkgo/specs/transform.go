@@ -16,6 +16,15 @@ import (
 // decorators may be used in it.
 func Register() { ginkgo.AddTreeConstructionNodeArgsTransformer(transform) }
 
+// Work is what twins of this package are for.
+const Work = "specs"
+
+// isTwin reports whether the process is one of them.
+func isTwin() bool {
+	self := twin.This()
+	return self != nil && self.Work == Work
+}
+
 // own marks nodes of ours.
 type own struct{}
 
@@ -28,7 +37,7 @@ func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []an
 		}
 	}
 	if kind.Is(reportNodes) { // reports are the original's, and some are added there alone
-		if twin.This() != nil {
+		if isTwin() {
 			args = slices.Clone(args)
 			silence(args)
 		}
@@ -38,7 +47,7 @@ func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []an
 	if err != nil {
 		return text, nil, []error{err}
 	}
-	if twin.This() != nil {
+	if isTwin() {
 		rest = n.performed(rest)
 	} else {
 		rest = n.delegated(rest)
