@@ -22,13 +22,14 @@ type insides struct {
 	lock      *sync.Mutex
 	report    *types.SpecReport
 	step      *types.SpecEvent
-	moment    *int // the number of the last event
+	process1  *bool // SynchronizedBeforeSuite is at its function for process 1
+	moment    *int  // the number of the last event
 	reporter  *reporters.Reporter
 	failer    failer
 	outcome   *types.SpecState // the failer's
 	failure   *types.Failure
 	failLock  **sync.Mutex
-	writer    interface{ Len() int }
+	writer    writerBuffer
 	node      reflect.Value // the running one
 	cleanups  reflect.Value
 	onFailure reflect.Value
@@ -40,6 +41,12 @@ type failer interface {
 	Fail(message string, location types.CodeLocation)
 	Panic(location types.CodeLocation, value any)
 	Drain() (types.SpecState, types.Failure)
+}
+
+// writerBuffer is what the GinkgoWriter has for the running attempt.
+type writerBuffer interface {
+	Len() int
+	Bytes() []byte
 }
 
 var found struct {
@@ -77,10 +84,11 @@ func inside(ctx context.Context) (in *insides, err error) {
 	}
 	fail := field(suite, "failer")
 	in.failer = as[failer](fail)
-	in.writer = as[interface{ Len() int }](field(suite, "writer"))
+	in.writer = as[writerBuffer](field(suite, "writer"))
 	in.lock = as[*sync.Mutex](field(suite, "selectiveLock"))
 	in.report = as[*types.SpecReport](field(suite, "currentSpecReport").Addr())
 	in.step = as[*types.SpecEvent](field(suite, "currentByStep").Addr())
+	in.process1 = as[*bool](field(suite, "runningSynchronizedBeforeSuiteProc1Body").Addr())
 	in.moment = as[*int](field(suite, "timelineOrder").Addr())
 	in.reporter = as[*reporters.Reporter](field(suite, "reporter").Addr())
 	in.signals = as[interface{ Stop() }](field(suite, "interruptHandler"))
@@ -120,6 +128,8 @@ func as[T any](v reflect.Value) T {
 
 // running is the number of the running node, its type and its location.
 func (in *insides) running() (uint64, types.NodeType, types.CodeLocation) {
+	in.lock.Lock()
+	defer in.lock.Unlock()
 	return number(in.node), as[types.NodeType](field(in.node, "NodeType")), as[types.CodeLocation](field(in.node, "CodeLocation"))
 }
 

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/onsi/ginkgo/v2/types"
@@ -12,6 +13,7 @@ type order struct {
 	Go       *goOn   `json:",omitempty"`
 	Cancel   *cancel `json:",omitempty"`
 	Abandon  *cancel `json:",omitempty"` // leave the running node behind
+	Shown    bool    `json:",omitempty"` // what was to be shown
 	Progress bool    `json:",omitempty"` // report the progress of the running node
 }
 
@@ -22,6 +24,7 @@ type job struct {
 	Data    []byte            // from SynchronizedBeforeSuite
 	Process int               // Ginkgo's parallel process and how many there are
 	Total   int
+	Verbose bool // the original prints what a node does while it runs
 }
 
 // goOn lets a twin go on.
@@ -33,10 +36,11 @@ type goOn struct {
 // cancel says how a node ends that did not end in time.
 type cancel struct {
 	State   types.SpecState
-	Message string
+	Message string // of the failure
+	Cause   string // of the context's end
 }
 
-// An event is a message of a twin's. One of its fields is set.
+// An event is a message of a twin's. One of its fields is set, beside Show.
 type event struct {
 	Ready    bool                  `json:",omitempty"` // and waiting for a job
 	At       *place                `json:",omitempty"` // and waiting to go on
@@ -45,6 +49,8 @@ type event struct {
 	Write    []byte                `json:",omitempty"` // to the GinkgoWriter
 	Step     *types.SpecEvent      `json:",omitempty"`
 	Entry    *types.ReportEntry    `json:",omitempty"`
+	Show     bool                  `json:",omitempty"` // these three, and waiting until they are
+	Defers   []deferred            `json:",omitempty"` // what the running node has registered
 	Progress *types.ProgressReport `json:",omitempty"`
 	Result   *result               `json:",omitempty"`
 	Differs  *differs              `json:",omitempty"`
@@ -68,8 +74,7 @@ type setup struct {
 type result struct {
 	State   types.SpecState
 	Failure types.Failure
-	Defers  []deferred
-	Entries map[int]types.ReportEntryValue `json:",omitempty"` // those that have changed, by the order in which they were sent
+	Entries map[int]json.RawMessage `json:",omitempty"` // a types.ReportEntryValue for those that have changed, by the order in which they were sent
 }
 
 // deferred is a clean-up, or a callback for failures, that a node has registered.

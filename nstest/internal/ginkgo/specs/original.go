@@ -32,6 +32,8 @@ type original struct {
 	current  *session        // of the spec that runs, or ran last
 	suite    *session        // of the suite's own nodes
 	data     []byte          // from SynchronizedBeforeSuite
+	deferred map[*byte]bool  // marks of what twins have registered
+	torn     bool            // SynchronizedAfterSuite has run its function for all processes
 	finished sync.WaitGroup  // sessions that are ending
 	ends     []error         // how they failed at that
 	setup    time.Duration   // that BeforeSuite has taken in the specs' twins, together
@@ -46,7 +48,7 @@ func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...a
 		return perform(t, description, args)
 	}
 	config, _ := ginkgo.GinkgoConfiguration()
-	o := &original{launch: launch, description: description, args: []string{"-ginkgo.seed=" + strconv.FormatInt(config.RandomSeed, 10)}}
+	o := &original{launch: launch, description: description, deferred: map[*byte]bool{}, args: []string{"-ginkgo.seed=" + strconv.FormatInt(config.RandomSeed, 10)}}
 	if named, ok := t.(interface{ Name() string }); ok {
 		o.args = append(o.args, "-test.run=^"+quote(named.Name())+"$")
 	}
@@ -113,9 +115,22 @@ func (o *original) delegates() bool {
 	case kind.Is(specNodes | types.NodeTypeCleanupAfterEach | types.NodeTypeCleanupAfterAll | types.NodeTypeOnFailureEach | types.NodeTypeOnFailureAll):
 		n := at(in.report.LeafNodeLocation)
 		return n != nil && !n.staysHere()
+	case kind.Is(types.NodeTypeCleanupAfterSuite | types.NodeTypeOnFailureSuite):
+		return o.deferred[mark(location)]
 	case kind.Is(suiteSetup | suiteTeardown):
 		n := at(location)
-		return n != nil && o.delegatesSuite(n)
+		return n != nil && o.delegatesSuite(n) && !o.atProcess1(in, kind)
+	}
+	return false
+}
+
+// atProcess1 reports whether a synchronized suite node is at its function for process 1, which runs here.
+func (o *original) atProcess1(in *insides, kind types.NodeType) bool {
+	switch kind {
+	case types.NodeTypeSynchronizedBeforeSuite:
+		return *in.process1
+	case types.NodeTypeSynchronizedAfterSuite:
+		return o.torn
 	}
 	return false
 }
@@ -137,10 +152,13 @@ func (o *original) delegatesSuite(n *node) bool {
 	return !here
 }
 
-// run runs a node in a twin, if it is one for twins.
+// run runs a node in a twin, if it is one for twins. Without a context it is that of the node that runs.
 func (o *original) run(ctx context.Context, n *node, data []byte) bool {
 	if o == nil {
 		return false
+	}
+	if ctx == nil {
+		ctx = o.context()
 	}
 	in, err := inside(ctx)
 	if err != nil {
@@ -188,6 +206,7 @@ func (o *original) runSuiteNode(ctx context.Context, in *insides, n *node) {
 		}
 		o.suite = s
 	}
+	o.torn = n.kind.Is(suiteTeardown)
 	o.suite.run(ctx, in, n.id, nil, n.location, n.kind)
 	o.mu.Lock()
 	err := errors.Join(o.ends...)
@@ -231,8 +250,7 @@ func (o *original) begin(unit *node, config any, name string) (*session, error) 
 	if err := s.await(func(e *event) bool { return e.Ready }); err != nil {
 		return nil, err
 	}
-	suite, _ := ginkgo.GinkgoConfiguration()
-	return s, t.Link.Send(order{Job: newJob(unit, o.data, suite.ParallelProcess, suite.ParallelTotal)})
+	return s, t.Link.Send(order{Job: newJob(unit, o.data)})
 }
 
 func (o *original) start(config any, name string) (*twin.Twin, error) {
@@ -259,8 +277,12 @@ func sameFile(a, b *os.File) bool {
 }
 
 // newJob says what is to be constructed for unit: the containers that it is in, and everything in it.
-func newJob(unit *node, data []byte, process, total int) *job {
-	j := &job{Enter: map[string]uint64{"": tree.top.digest()}, Data: data, Process: process, Total: total}
+func newJob(unit *node, data []byte) *job {
+	suite, report := ginkgo.GinkgoConfiguration()
+	j := &job{
+		Enter: map[string]uint64{"": tree.top.digest()}, Data: data, Process: suite.ParallelProcess, Total: suite.ParallelTotal,
+		Verbose: suite.ParallelTotal == 1 && report.Verbosity().GTE(types.VerbosityLevelVerbose),
+	}
 	if unit == nil {
 		return j
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -26,16 +24,24 @@ type performer struct {
 	link    *twin.Link
 	job     *job
 	goAhead chan goOn
+	inside  *insides
 	differs *differs
-	last    uint64 // number of the newest deferred node that the original knows
 	aside   atomic.Bool
 	begun   sync.Once
 	ended   sync.Once
 	synced  int // how often a synchronized suite node has run
 
-	mu      sync.Mutex
-	running *activity
-	entries []*sentEntry
+	settings []setting
+	shown    chan struct{} // the original has shown what it was sent
+	showing  sync.Mutex
+
+	mu       sync.Mutex
+	running  *activity // until its body has ended
+	ending   *activity // until Ginkgo has ended it
+	entries  []*sentEntry
+	last     uint64          // number of the newest deferred node that the original has been told of
+	unwanted map[string]bool // deferred nodes that it does not know
+	written  int             // how much of what the GinkgoWriter has it was sent
 }
 
 // sentEntry is the value of a report entry, and what the original has of it.
@@ -49,6 +55,7 @@ type activity struct {
 	cancel    context.CancelCauseFunc
 	cancelled *cancel
 	abandoned chan struct{}
+	result    result
 }
 
 var thePerformer *performer
@@ -69,7 +76,7 @@ func Performing() bool {
 
 // perform is RunSpecs in a twin.
 func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
-	p := &performer{link: twin.This().Link, goAhead: make(chan goOn)}
+	p := &performer{link: twin.This().Link, goAhead: make(chan goOn), unwanted: map[string]bool{}, shown: make(chan struct{}, 1)}
 	p.send(event{Ready: true})
 	var first order
 	if err := p.link.Receive(&first); err != nil || first.Job == nil {
@@ -91,15 +98,12 @@ func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 			rest = append(rest, arg)
 		}
 	}
-	// How often, how long, in which order and how many at a time is the original's business.
-	suite.ParallelTotal, suite.ParallelProcess, suite.ParallelHost = 1, 1, ""
-	suite.FailOnPending, suite.FailOnEmpty, suite.DryRun, suite.FailFast = false, false, false, false
-	suite.Timeout, suite.PollProgressAfter, suite.SleepOnFailure = 0, 0, 0
+	p.reconfigure(&suite)
 	report = types.ReporterConfig{NoColor: report.NoColor}
 	formatter.ColorableStdOut, formatter.ColorableStdErr = io.Discard, io.Discard
 	ginkgo.GinkgoWriter.TeeTo(writer{p})
 	if p.job.Unit == "" { // suite nodes run only if a spec does
-		ginkgo.It("", own{}, func() {})
+		ginkgo.It("", own{}, ginkgo.Focus, func() {})
 	}
 	passed := ginkgo.RunSpecs(t, description, append(rest, suite, report)...)
 	_ = os.Unsetenv(editorIntegration)
@@ -121,6 +125,22 @@ func (p *performer) send(e event) {
 	}
 }
 
+// show sends what the original prints at once, in verbose mode, and then waits until it has: what is printed here after
+// that goes another way.
+func (p *performer) show(e event) {
+	p.showing.Lock()
+	defer p.showing.Unlock()
+	p.showLocked(e)
+}
+
+func (p *performer) showLocked(e event) {
+	e.Show = p.job.Verbose
+	p.send(e)
+	if e.Show {
+		<-p.shown
+	}
+}
+
 // listen takes orders.
 func (p *performer) listen() {
 	for {
@@ -132,13 +152,16 @@ func (p *performer) listen() {
 		switch {
 		case o.Go != nil:
 			p.goAhead <- *o.Go
+		case o.Shown:
+			p.shown <- struct{}{}
 		case o.Progress:
+			p.sendDeferred()                         // the original may be about to go on without the node
 			_ = unix.Kill(os.Getpid(), unix.SIGUSR1) // Ginkgo's signal
 		case o.Cancel != nil:
 			p.mu.Lock()
 			if a := p.running; a != nil {
 				a.cancelled = o.Cancel
-				a.cancel(errors.New(o.Cancel.Message))
+				a.cancel(errors.New(o.Cancel.Cause))
 			}
 			p.mu.Unlock()
 		case o.Abandon != nil:
@@ -184,16 +207,6 @@ func (p *performer) check(n *node, want uint64) {
 // leavesOut reports whether a spec is none of the job's.
 func (p *performer) leavesOut(n *node) bool { return p != nil && n.unit().id != p.job.Unit }
 
-// pretend makes Ginkgo's configuration say to the user what the original's does, until it is called off.
-func (p *performer) pretend() (off func()) {
-	set := func(process, total int) {
-		_ = flag.Set("ginkgo.parallel.process", strconv.Itoa(process))
-		_ = flag.Set("ginkgo.parallel.total", strconv.Itoa(total))
-	}
-	set(p.job.Process, p.job.Total)
-	return func() { set(1, 1) }
-}
-
 // around is around every node, outside of what the user has put there.
 func (p *performer) around(ctx context.Context, body func(context.Context)) {
 	in, err := inside(ctx)
@@ -203,6 +216,9 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 	}
 	p.begun.Do(func() {
 		p.pretend()
+		p.mu.Lock()
+		p.inside = in
+		p.mu.Unlock()
 		*in.reporter = relay{p}
 		in.signals.Stop() // interrupts are the original's; a spec that signals itself means itself
 		if p.check(tree.top, p.job.Enter[""]); p.differs != nil {
@@ -216,9 +232,8 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 		here.Node = n.id
 	}
 	switch {
-	case kind.Is(reportNodes):
-		body(ctx)
-		return
+	case kind.Is(reportNodes), p.isUnwanted(here.Node):
+		pass(in)
 	case kind.Is(suiteSetup | suiteTeardown | types.NodeTypeCleanupAfterSuite | types.NodeTypeOnFailureSuite):
 		if p.job.Unit != "" || p.isForProcess1(kind) {
 			p.runAside(ctx, in, kind, body)
@@ -228,17 +243,18 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 		in.lock.Lock()
 		spec := at(in.report.LeafNodeLocation)
 		in.lock.Unlock()
-		if spec == nil {
-			body(ctx) // our own
-			return
-		}
-		if p.leavesOut(spec) { // one at the top level, which was constructed before there was a job
-			in.set(types.SpecStateSkipped, types.Failure{})
-			runtime.Goexit()
+		if spec == nil || p.leavesOut(spec) { // our own, or one at the top level, which was constructed before there was a job
+			pass(in)
 		}
 		here.Spec = spec.id
 	}
 	p.run(ctx, in, here, body)
+}
+
+// pass ends a node that the job does not need, and that nothing of the user's is to run for, not even what is around it.
+func pass(in *insides) {
+	in.set(types.SpecStateSkipped, types.Failure{})
+	runtime.Goexit()
 }
 
 // isForProcess1 reports whether a synchronized suite node is at its body for process 1, which is the original's.
@@ -252,11 +268,13 @@ func (p *performer) isForProcess1(kind types.NodeType) bool {
 
 // runAside runs a suite node that the original does not see.
 func (p *performer) runAside(ctx context.Context, in *insides, kind types.NodeType, body func(context.Context)) {
-	if !kind.Is(suiteSetup) {
+	if p.job.Unit != "" && !kind.Is(suiteSetup) {
 		p.over()
 	}
 	p.aside.Store(true)
 	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		_, p.last = in.registered(p.last)
 		p.aside.Store(false)
 	}()
@@ -273,15 +291,16 @@ func (p *performer) over() {
 
 // run runs a node when the original has come to it. The body has a goroutine of its own, so that it can be left behind.
 func (p *performer) run(ctx context.Context, in *insides, here place, body func(context.Context)) {
+	ctx, cancelCtx := context.WithCancelCause(ctx)
+	defer cancelCtx(nil)
+	a := &activity{cancel: cancelCtx, abandoned: make(chan struct{}), result: result{State: types.SpecStatePassed}}
+	p.mu.Lock()
+	p.running, p.ending = a, a // from now on it can be cancelled
+	p.written = in.writer.Len()
+	p.mu.Unlock()
 	p.send(event{At: &here})
 	ahead := <-p.goAhead
 	in.identify(p.job.Process, p.job.Total, ahead.Attempt)
-	ctx, cancelCtx := context.WithCancelCause(ctx)
-	defer cancelCtx(nil)
-	a := &activity{cancel: cancelCtx, abandoned: make(chan struct{})}
-	p.mu.Lock()
-	p.running = a
-	p.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		finished := false
@@ -301,17 +320,10 @@ func (p *performer) run(ctx context.Context, in *insides, here place, body func(
 	p.mu.Lock()
 	p.running = nil
 	p.mu.Unlock()
-	r := result{}
-	r.State, r.Failure = in.failer.Drain()
-	r.Defers, p.last = in.registered(p.last)
-	r.Entries = p.changedEntries()
-	state, failure := r.State, r.Failure
 	if c := a.cancelled; c != nil { // then that is the outcome, and what the node said itself comes after it
-		state, failure = c.State, types.Failure{Message: c.Message, Location: here.location(in)}
-	}
-	p.send(event{Result: &r})
-	if state != types.SpecStatePassed {
-		in.set(state, failure)
+		a.result.State, a.result.Failure = in.failer.Drain()
+		_, _, location := in.running()
+		in.set(c.State, types.Failure{Message: c.Message, Location: location})
 	}
 	select {
 	case <-done:
@@ -320,31 +332,76 @@ func (p *performer) run(ctx context.Context, in *insides, here place, body func(
 	}
 }
 
-func (place) location(in *insides) types.CodeLocation {
-	_, _, location := in.running()
-	return location
+// conclude sends the result of the node that Ginkgo has just ended, if it is one that the original sees.
+func (p *performer) conclude() {
+	p.mu.Lock()
+	a := p.ending
+	p.ending = nil
+	p.mu.Unlock()
+	if a == nil {
+		return
+	}
+	select {
+	case <-a.abandoned:
+		p.forgetDeferred()
+	default:
+		p.sendDeferred()
+	}
+	p.catchUp()
+	a.result.Entries = p.changedEntries()
+	p.send(event{Result: &a.result})
+}
+
+// sendDeferred tells the original what has been registered that it does not know of.
+func (p *performer) sendDeferred() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.inside == nil || p.aside.Load() {
+		return
+	}
+	var list []deferred
+	if list, p.last = p.inside.registered(p.last); len(list) > 0 {
+		p.send(event{Defers: list})
+	}
+}
+
+// forgetDeferred is for a node that the original has left behind: what it has not been told of does not run.
+func (p *performer) forgetDeferred() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []deferred
+	list, p.last = p.inside.registered(p.last)
+	for _, d := range list {
+		p.unwanted[d.Node] = true
+	}
+}
+
+func (p *performer) isUnwanted(node string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unwanted[node]
 }
 
 // changed is the value as it is sent, if it is not what was sent last. A value that has no JSON is one that Ginkgo's
 // reports do not have either.
-func (e *sentEntry) changed() (value types.ReportEntryValue, ok bool) {
+func (e *sentEntry) changed() (value json.RawMessage, ok bool) {
 	data, err := json.Marshal(e.value)
 	if err != nil || string(data) == e.json {
-		return value, false
+		return nil, false
 	}
 	e.json = string(data)
-	return value, json.Unmarshal(data, &value) == nil
+	return data, true
 }
 
 // changedEntries are the entries whose values have changed.
-func (p *performer) changedEntries() map[int]types.ReportEntryValue {
+func (p *performer) changedEntries() map[int]json.RawMessage {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var changed map[int]types.ReportEntryValue
+	var changed map[int]json.RawMessage
 	for i, e := range p.entries {
 		if value, ok := e.changed(); ok {
 			if changed == nil {
-				changed = map[int]types.ReportEntryValue{}
+				changed = map[int]json.RawMessage{}
 			}
 			changed[i] = value
 		}
@@ -357,19 +414,41 @@ type writer struct{ p *performer }
 
 func (w writer) Write(b []byte) (int, error) {
 	if !w.p.aside.Load() {
-		w.p.send(event{Write: b})
+		w.p.mu.Lock()
+		w.p.written += len(b)
+		w.p.mu.Unlock()
+		w.p.show(event{Write: b})
 	}
 	return len(b), nil
+}
+
+// catchUp sends what the GinkgoWriter has but has not written to us, because the user has cleared its tee writers.
+func (p *performer) catchUp() {
+	if p.aside.Load() {
+		return
+	}
+	all := p.inside.writer.Bytes()
+	p.mu.Lock()
+	missing := all[min(p.written, len(all)):]
+	p.written += len(missing)
+	p.mu.Unlock()
+	if len(missing) > 0 {
+		p.show(event{Write: missing})
+		ginkgo.GinkgoWriter.TeeTo(writer{p})
+	}
 }
 
 // relay is Ginkgo's reporter in a twin.
 type relay struct{ p *performer }
 
-func (relay) SuiteWillBegin(types.Report)                  {}
-func (relay) WillRun(types.SpecReport)                     {}
-func (relay) EmitFailure(types.SpecState, types.Failure)   {}
-func (relay) SuiteDidEnd(types.Report)                     { _ = os.Setenv(editorIntegration, "true") }
-func (r relay) EmitProgressReport(pr types.ProgressReport) { r.p.send(event{Progress: &pr}) }
+func (relay) SuiteWillBegin(types.Report) {}
+func (relay) WillRun(types.SpecReport)    {}
+func (relay) SuiteDidEnd(types.Report)    { _ = os.Setenv(editorIntegration, "true") }
+
+func (r relay) EmitProgressReport(report types.ProgressReport) {
+	report = theUsers(report)
+	r.p.send(event{Progress: &report})
+}
 
 func (r relay) DidRun(report types.SpecReport) {
 	if r.p.job.Unit != "" && !report.LeafNodeType.Is(types.NodeTypeIt) {
@@ -377,20 +456,36 @@ func (r relay) DidRun(report types.SpecReport) {
 	}
 }
 
+func (r relay) EmitFailure(state types.SpecState, f types.Failure) {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if a := r.p.ending; a != nil && a.cancelled == nil {
+		a.result.State = state
+		a.result.Failure = types.Failure{Message: f.Message, Location: f.Location, ForwardedPanic: f.ForwardedPanic}
+	}
+}
+
 func (r relay) EmitReportEntry(entry types.ReportEntry) {
 	if r.p.aside.Load() {
 		return
 	}
-	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
+	r.p.catchUp()
 	sent := &sentEntry{value: entry.Value}
 	_, _ = sent.changed()
+	r.p.showing.Lock() // they are known by their order
+	defer r.p.showing.Unlock()
+	r.p.mu.Lock()
 	r.p.entries = append(r.p.entries, sent)
-	r.p.send(event{Entry: &entry})
+	r.p.mu.Unlock()
+	r.p.showLocked(event{Entry: &entry})
 }
 
 func (r relay) EmitSpecEvent(e types.SpecEvent) {
-	if e.SpecEventType.Is(types.SpecEventByStart|types.SpecEventByEnd) && !r.p.aside.Load() {
-		r.p.send(event{Step: &e})
+	switch {
+	case e.SpecEventType == types.SpecEventNodeEnd:
+		r.p.conclude()
+	case e.SpecEventType.Is(types.SpecEventByStart|types.SpecEventByEnd) && !r.p.aside.Load():
+		r.p.catchUp()
+		r.p.show(event{Step: &e})
 	}
 }

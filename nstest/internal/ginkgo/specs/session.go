@@ -2,6 +2,7 @@ package specs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/onsi/ginkgo/v2"
-	"github.com/onsi/ginkgo/v2/reporters"
 	"github.com/onsi/ginkgo/v2/types"
 
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
@@ -41,8 +41,16 @@ type session struct {
 }
 
 // run lets the twin run a node, does here what that does beside its outcome, and makes it the outcome of the node that
-// Ginkgo runs here.
+// Ginkgo runs here. It does not return to a Ginkgo that has gone on without the node, and would mistake it for the one
+// that runs by then.
 func (s *session) run(ctx context.Context, in *insides, id string, spec *node, location types.CodeLocation, kind types.NodeType) {
+	if !s.delegate(ctx, in, id, spec, location, kind) {
+		select {}
+	}
+}
+
+// delegate reports whether Ginkgo has waited.
+func (s *session) delegate(ctx context.Context, in *insides, id string, spec *node, location types.CodeLocation, kind types.NodeType) bool {
 	if !s.running.TryLock() { // Ginkgo has given up the node before
 		s.left.Store(true)
 		_ = s.twin.Link.Send(order{Abandon: outcomeOf(in)})
@@ -61,12 +69,12 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 		case spec != nil:
 			failed("the process of this Ordered container has ended in an earlier spec: " + s.death)
 		}
-		return
+		return true
 	}
 	if message := s.arrive(id, spec); message != "" {
 		s.dead = spec
 		failed(message)
-		return
+		return true
 	}
 	s.twin.Output.Show()
 	stop := context.AfterFunc(ctx, func() { _ = s.twin.Link.Send(order{Cancel: cancelOf(ctx)}) })
@@ -79,6 +87,11 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts}}); err == nil && kind == types.NodeTypeIt {
 		s.original.spares.refill(s.config)
 	}
+	node, _, _ := in.running()
+	isRunning := func() bool { // unless Ginkgo has gone on
+		now, _, _ := in.running()
+		return now == node && !s.left.Load()
+	}
 	var r *result
 	err := s.await(func(e *event) bool {
 		switch {
@@ -89,6 +102,10 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 			v := &entryValue{value: e.Entry.Value}
 			s.entries = append(s.entries, v)
 			ginkgo.AddReportEntry(e.Entry.Name, v, e.Entry.Location, e.Entry.Visibility)
+		case e.Defers != nil && isRunning():
+			for _, d := range e.Defers {
+				s.registerHere(d, spec)
+			}
 		}
 		r = e.Result
 		return r != nil
@@ -98,23 +115,21 @@ func (s *session) run(ctx context.Context, in *insides, id string, spec *node, l
 		s.dead = spec
 	}
 	switch {
-	case s.left.Load() || s.stopped.Load():
-		return
+	case !isRunning() || s.stopped.Load():
+		return false
 	case err != nil:
 		failed(err.Error())
-		return
+		return true
 	}
 	for i, value := range r.Entries {
 		if i < len(s.entries) {
 			s.entries[i].set(value)
 		}
 	}
-	for _, d := range r.Defers {
-		s.registerHere(d, spec)
-	}
 	if r.State != types.SpecStatePassed {
 		in.set(r.State, r.Failure)
 	}
+	return true
 }
 
 // abandonTimeout is how long a twin may take to leave a node behind. One that takes longer is stopped, or in no state to
@@ -128,7 +143,7 @@ const answerTimeout = 30 * time.Second
 func outcomeOf(in *insides) *cancel {
 	in.lock.Lock()
 	defer in.lock.Unlock()
-	c := &cancel{State: in.report.State, Message: in.report.Failure.Message}
+	c := &cancel{State: in.report.State, Message: in.report.Failure.Message, Cause: in.report.Failure.Message}
 	if !c.State.Is(types.SpecStateTimedout | types.SpecStateInterrupted) {
 		c.State = types.SpecStateTimedout
 	}
@@ -139,9 +154,9 @@ func outcomeOf(in *insides) *cancel {
 func cancelOf(ctx context.Context) *cancel {
 	message := context.Cause(ctx).Error()
 	if strings.HasSuffix(message, "timeout occurred") {
-		return &cancel{types.SpecStateTimedout, "A " + message}
+		return &cancel{types.SpecStateTimedout, "A " + message, message}
 	}
-	return &cancel{types.SpecStateInterrupted, message}
+	return &cancel{types.SpecStateInterrupted, message, message}
 }
 
 // arrive waits for the twin to come to a node. Otherwise it says what is wrong.
@@ -191,6 +206,7 @@ func (s *session) registerHere(d deferred, spec *node) {
 		register = ginkgo.DeferOnFailure
 	}
 	location := marked(d.Location)
+	s.original.deferred[mark(location)] = true
 	body := func(ctx context.Context) {
 		in, err := inside(ctx)
 		if err != nil {
@@ -229,7 +245,11 @@ type entryValue struct {
 	value types.ReportEntryValue
 }
 
-func (v *entryValue) set(value types.ReportEntryValue) {
+func (v *entryValue) set(data json.RawMessage) {
+	var value types.ReportEntryValue
+	if json.Unmarshal(data, &value) != nil {
+		return
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.value = value
@@ -264,34 +284,45 @@ func (s *session) await(f func(*event) bool) error {
 			s.death = s.lastWords(err)
 			return fmt.Errorf("the process of this spec has ended before the spec: %s", s.death)
 		}
-		switch {
-		case e.Write != nil:
-			_, _ = ginkgo.GinkgoWriter.Write(e.Write)
-			continue
-		case e.Progress != nil:
-			s.mu.Lock()
-			if s.progress != nil {
-				s.progress <- *e.Progress
-				s.progress = nil
-			}
-			s.mu.Unlock()
-			continue
-		case e.Setup != nil:
-			if s.setup == nil || !s.setup.State.Is(types.SpecStateFailureStates) {
-				s.setup = e.Setup
-			}
-			s.original.mu.Lock()
-			if e.Setup.Kind.Is(suiteSetup) {
-				s.original.setup += e.Setup.Took
-				s.original.setups++
-			}
-			s.original.mu.Unlock()
-			continue
+		if e.Show {
+			s.twin.Output.Flush() // what it has printed before
 		}
-		if f(e) {
+		done := !s.take(e) && f(e)
+		if e.Show {
+			_ = s.twin.Link.Send(order{Shown: true}) // if it has gone, Receive says so
+		}
+		if done {
 			return nil
 		}
 	}
+}
+
+// take takes those events that need no node that waits for them. It reports whether this is one.
+func (s *session) take(e *event) bool {
+	switch {
+	case e.Write != nil:
+		_, _ = ginkgo.GinkgoWriter.Write(e.Write)
+	case e.Progress != nil:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.progress != nil {
+			s.progress <- *e.Progress
+			s.progress = nil
+		}
+	case e.Setup != nil:
+		if s.setup == nil || !s.setup.State.Is(types.SpecStateFailureStates) {
+			s.setup = e.Setup
+		}
+		s.original.mu.Lock()
+		defer s.original.mu.Unlock()
+		if e.Setup.Kind.Is(suiteSetup) {
+			s.original.setup += e.Setup.Took
+			s.original.setups++
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // lastWords says how the twin ended, and what it printed last.
@@ -312,38 +343,6 @@ func (s *session) lastWords(err error) string {
 	}
 	return state
 }
-
-// report is the progress of the node that runs, for Ginkgo's own report of it.
-func (s *session) report() string {
-	answer := make(chan types.ProgressReport, 1)
-	s.mu.Lock()
-	s.progress = answer
-	s.mu.Unlock()
-	if err := s.twin.Link.Send(order{Progress: true}); err != nil {
-		return ""
-	}
-	timeout := time.NewTimer(progressTimeout)
-	defer timeout.Stop()
-	var r types.ProgressReport
-	select {
-	case r = <-answer:
-	case <-timeout.C:
-		return "The spec's process does not answer."
-	}
-	var b strings.Builder
-	for _, text := range r.AdditionalReports {
-		b.WriteString(text + "\n")
-	}
-	r = types.ProgressReport{Message: "In the spec's process:", LeafNodeText: r.LeafNodeText, LeafNodeLocation: r.LeafNodeLocation, ContainerHierarchyTexts: r.ContainerHierarchyTexts,
-		CurrentNodeType: r.CurrentNodeType, CurrentNodeText: r.CurrentNodeText, CurrentNodeLocation: r.CurrentNodeLocation, CurrentNodeStartTime: r.CurrentNodeStartTime,
-		SpecStartTime: r.SpecStartTime, CurrentStepText: r.CurrentStepText, CurrentStepLocation: r.CurrentStepLocation, CurrentStepStartTime: r.CurrentStepStartTime,
-		Goroutines: r.Goroutines}
-	reporters.NewDefaultReporter(types.ReporterConfig{NoColor: true}, &b).EmitProgressReport(r)
-	return b.String()
-}
-
-// progressTimeout is below what Ginkgo gives to those whom it asks about progress.
-const progressTimeout = 4 * time.Second
 
 // stop kills the twin.
 func (s *session) stop() {

@@ -70,7 +70,8 @@ func silence(args []any) {
 	}
 }
 
-// delegated are the arguments of a node in the original: its bodies ask a twin first.
+// delegated are the arguments of a node in the original: its bodies ask a twin first. They need not where there are no
+// twins, which is known inside of containers.
 func (n *node) delegated(args []any) []any {
 	bodies := 0
 	for i, arg := range args {
@@ -81,13 +82,14 @@ func (n *node) delegated(args []any) []any {
 		case func():
 			if n.kind == types.NodeTypeContainer {
 				args[i] = func() {
+					ginkgo.GinkgoHelper()
 					defer n.enter()()
 					v()
 				}
 				continue
 			}
 		}
-		if t := reflect.TypeOf(arg); t == nil || t.Kind() != reflect.Func {
+		if t := reflect.TypeOf(arg); t == nil || t.Kind() != reflect.Func || theOriginal == nil && n.container != tree.top {
 			continue
 		}
 		bodies++
@@ -100,49 +102,67 @@ func (n *node) delegated(args []any) []any {
 	return args
 }
 
-// delegate is a body that lets a twin run the node, and body where that is not wanted. It takes what body takes: from
-// that Ginkgo knows whether the node can be cancelled.
+// delegate is a body that lets a twin run the node, and body where that is not wanted.
 func (n *node) delegate(body any) any {
+	return unless(func(ctx context.Context, data []byte) bool { return theOriginal.run(ctx, n, data) }, body)
+}
+
+// unless is a body that runs only if done says that it has not been taken care of. It takes what body takes: from that
+// Ginkgo knows whether the node can be cancelled. It is a helper, and no reflection, so that locations and stack traces
+// are as they are without us.
+func unless(done func(context.Context, []byte) bool, body any) any {
 	switch body := body.(type) {
 	case func():
 		return func() {
-			if !theOriginal.run(theOriginal.context(), n, nil) {
+			ginkgo.GinkgoHelper()
+			if !done(nil, nil) {
 				body()
 			}
 		}
 	case func(ginkgo.SpecContext):
 		return func(ctx ginkgo.SpecContext) {
-			if !theOriginal.run(ctx, n, nil) {
+			ginkgo.GinkgoHelper()
+			if !done(ctx, nil) {
 				body(ctx)
 			}
 		}
 	case func(context.Context):
 		return func(ctx context.Context) {
-			if !theOriginal.run(ctx, n, nil) {
+			ginkgo.GinkgoHelper()
+			if !done(ctx, nil) {
 				body(ctx)
 			}
 		}
-	}
-	t := reflect.TypeOf(body)
-	if t.NumOut() > 0 {
-		return body // Ginkgo refuses it
-	}
-	return reflect.MakeFunc(t, func(in []reflect.Value) []reflect.Value {
-		ctx := theOriginal.context()
-		var data []byte
-		for _, v := range in {
-			switch v := v.Interface().(type) {
-			case context.Context:
-				ctx = v
-			case []byte:
-				data = v
+	case func(ginkgo.Done): //nolint:staticcheck // deprecated, and still the suite's choice
+		return func(d ginkgo.Done) { //nolint:staticcheck // likewise
+			ginkgo.GinkgoHelper()
+			if !done(nil, nil) {
+				body(d)
 			}
 		}
-		if !theOriginal.run(ctx, n, data) {
-			reflect.ValueOf(body).Call(in)
+	case func([]byte):
+		return func(data []byte) {
+			ginkgo.GinkgoHelper()
+			if !done(nil, data) {
+				body(data)
+			}
 		}
-		return nil
-	}).Interface()
+	case func(ginkgo.SpecContext, []byte):
+		return func(ctx ginkgo.SpecContext, data []byte) {
+			ginkgo.GinkgoHelper()
+			if !done(ctx, data) {
+				body(ctx, data)
+			}
+		}
+	case func(context.Context, []byte):
+		return func(ctx context.Context, data []byte) {
+			ginkgo.GinkgoHelper()
+			if !done(ctx, data) {
+				body(ctx, data)
+			}
+		}
+	}
+	return body // Ginkgo refuses it
 }
 
 // aroundHere leaves out what the user has put around a node that a twin runs: there it is around the node itself.
@@ -190,10 +210,18 @@ func (n *node) perform(body any, number int) any {
 	switch {
 	case n.kind == types.NodeTypeSynchronizedBeforeSuite && number == 1:
 		return func() []byte { return thePerformer.job.Data }
-	case n.kind == types.NodeTypeSynchronizedAfterSuite && number == 2, n.kind.Is(suiteSetup|suiteTeardown) && n.inProcess:
-		args := []any{body}
-		silence(args)
-		return args[0]
+	case n.kind == types.NodeTypeSynchronizedAfterSuite && number == 2:
+		return func() {}
+	case n.kind.Is(suiteSetup | suiteTeardown):
+		return unless(func(context.Context, []byte) bool { return n.belongsHere() }, body)
 	}
 	return body
+}
+
+// belongsHere reports whether a suite node is the original's alone: it says so itself, or is to tear down what one has
+// set up that does.
+func (n *node) belongsHere() bool {
+	return n.inProcess || n.kind.Is(suiteTeardown) && slices.ContainsFunc(tree.top.children, func(m *node) bool {
+		return m.kind.Is(suiteSetup) && m.inProcess
+	})
 }
