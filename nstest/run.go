@@ -83,7 +83,12 @@ func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 	}
 	start := func(p twin.Plan, collect func(gotest.OpenRoot) error) (*twin.Twin, error) {
 		return startTwin(context.Background(), cfg, func(env *Env) twin.Plan {
-			p.Collect = func() error { return collect(env.root) }
+			p.Collect = func(failed string) error {
+				if failed != "" {
+					failed = cfg.Name
+				}
+				return errors.Join(collect(env.root), env.keep(failed))
+			}
 			return p
 		})
 	}

@@ -67,7 +67,7 @@ func launchSpec(config any, name string, stdout, stderr io.Writer, args ...strin
 	if cfg.Name == "" {
 		cfg.Name = name
 	}
-	return startTwin(context.Background(), cfg, func(*Env) twin.Plan {
-		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr}
+	return startTwin(context.Background(), cfg, func(env *Env) twin.Plan {
+		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr, Collect: env.keep}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +33,8 @@ type Plan struct {
 	Hold func(pid int) error
 
 	// Collect is called, unless it is nil, between the end of the process and that of the environment, which may have
-	// processes still.
-	Collect func() error
+	// processes still. failed says what has failed in the twin, "" if nothing has.
+	Collect func(failed string) error
 
 	// Start starts the program in the environment with these files from 0 on.
 	Start func(args, env []string, files []*os.File) (Process, error)
@@ -44,7 +45,7 @@ type Twin struct {
 	Link    *Link
 	Output  *Output
 	results *Results
-	collect func() error
+	collect func(failed string) error
 
 	process     Process
 	environment io.Closer
@@ -52,6 +53,9 @@ type Twin struct {
 	state       string // how it ended
 	err         error
 	once        sync.Once
+	stopped     atomic.Bool
+	failed      atomic.Bool
+	what        atomic.Pointer[string]
 }
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
@@ -131,11 +135,27 @@ func (t *Twin) wait() {
 	t.state = state
 	if t.collect != nil {
 		t.Output.Flush()
-		err = errors.Join(err, t.collect())
+		err = errors.Join(err, t.collect(t.failure()))
 	}
 	err = errors.Join(err, t.environment.Close())
 	t.Output.drain()
 	t.err = errors.Join(err, t.Output.close(), t.results.collect(), t.results.close())
+}
+
+// Runs notes what runs in the twin, for the messages about it.
+func (t *Twin) Runs(what string) { t.what.Store(&what) }
+
+// Failed notes that it has failed. In a twin that ends badly by itself it has anyhow.
+func (t *Twin) Failed() { t.failed.Store(true) }
+
+func (t *Twin) failure() string {
+	if !t.failed.Load() && (t.stopped.Load() || t.state == "exit status 0") {
+		return ""
+	}
+	if what := t.what.Load(); what != nil {
+		return *what
+	}
+	return t.state
 }
 
 // Ended is closed when the process has ended, and its environment with it.
@@ -152,6 +172,7 @@ func (t *Twin) Signal(sig os.Signal) error { return t.process.Signal(sig) }
 
 // Stop kills the twin if it still runs and waits for its end. It may be called more than once.
 func (t *Twin) Stop() error {
+	t.stopped.Store(true)
 	t.once.Do(func() {
 		if err := t.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH) {
 			t.err = errors.Join(t.err, t.environment.Close()) // it ends with that

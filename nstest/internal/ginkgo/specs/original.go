@@ -233,6 +233,7 @@ func (o *original) session(spec *node, attempt int) (*session, error) {
 		return nil, err
 	}
 	s.spec, s.attempt = spec, attempt
+	s.twin.Runs(spec.fullText())
 	o.current = s
 	return s, nil
 }

@@ -126,6 +126,9 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 			s.entries[i].set(value)
 		}
 	}
+	if r.State.Is(types.SpecStateFailureStates) {
+		s.twin.Failed()
+	}
 	if r.State != types.SpecStatePassed {
 		in.set(r.State, r.Failure)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ var _ = Describe("a spec that", func() {
 
 	It("exits", func() {
 		fmt.Println("last words")
+		Expect(os.WriteFile("/tmp/evidence", []byte("left by a spec that exits"), 0o600)).To(Succeed())
 		os.Exit(7)
 	})
 	Context("exits while it is set up", func() {
@@ -63,16 +65,16 @@ var _ = Describe("a spec that", func() {
 		select {}
 	})
 	It("overflows its stack", func() {
+		debug.SetMaxStack(1 << 20)
 		var deeper func(int) int
 		deeper = func(n int) int { return deeper(n+1) + 1 }
 		deeper(0)
 	})
 	It("closes files that are not its own", func() {
-		for fd := 3; fd < 1000; fd++ {
+		for fd := 3; fd < 7; fd++ {
 			_ = syscall.Close(fd)
 		}
-		fmt.Println("all are closed")
-		Eventually(func() int { return 0 }).Should(Equal(1))
+		fmt.Println("they are closed")
 	})
 	It("stops for good", NodeTimeout(300*time.Millisecond), GracePeriod(100*time.Millisecond), func(SpecContext) {
 		Expect(syscall.Kill(os.Getpid(), syscall.SIGSTOP)).To(Succeed())
