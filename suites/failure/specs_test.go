@@ -4,16 +4,18 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hermetic-go/nstest/suites/internal/testprogram"
 	"github.com/onsi/ginkgo/v2/reporters"
 	"github.com/onsi/ginkgo/v2/types"
 )
+
+var specs = testprogram.New("testdata/specs")
 
 // outcome is what a reader learns of a spec that failed.
 type outcome struct {
@@ -45,18 +47,11 @@ var broken = map[string]outcome{
 
 func TestBrokenSpecsFailAlone(t *testing.T) {
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "broken.test")
-	if out, err := exec.Command("go", "test", "-c", "-o", binary, "./testdata/specs").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	run := exec.Command(binary, "-ginkgo.no-color", "-ginkgo.json-report="+dir+"/report.json", "-ginkgo.junit-report="+dir+"/report.xml")
-	run.Dir = "testdata/specs"
 	kept := t.TempDir()
-	run.Env = append(os.Environ(), "NSTEST_KEEP="+kept)
-	out, err := run.CombinedOutput()
-	console := string(out)
-	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 {
-		t.Fatalf("%v, want exit status 1\n%s", err, console)
+	console, status := specs.Run(t, []string{"NSTEST_KEEP=" + kept},
+		"-ginkgo.no-color", "-ginkgo.json-report="+dir+"/report.json", "-ginkgo.junit-report="+dir+"/report.xml")
+	if status != 1 {
+		t.Fatalf("exit status %d, want 1\n%s", status, console)
 	}
 
 	var reports []types.Report

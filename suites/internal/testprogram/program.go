@@ -1,4 +1,7 @@
 // Package testprogram builds and runs test programs, for suites about what they say.
+//
+// What such a program is built from decides about the suite's outcome as much as the suite's own code. So the sources
+// are read, and package nstest is imported: otherwise the go command would take an old outcome for a current one.
 package testprogram
 
 import (
@@ -12,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	_ "github.com/hermetic-go/nstest/nstest"
 )
 
 // A Program is the tests of a package. It is built when it is first run.
@@ -47,6 +52,14 @@ func (p *Program) build(tb testing.TB) string {
 			tb.Fatal(err)
 		}
 		p.into = into
+		sources, err := filepath.Glob(filepath.Join(p.dir, "*.go"))
+		for _, path := range sources {
+			_, readErr := os.ReadFile(path)
+			err = errors.Join(err, readErr)
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
 		Go(tb, p.dir, nil, append([]string{"test", "-c", "-o", filepath.Join(into, "program")}, append(p.flags, ".")...)...)
 	})
 	return filepath.Join(p.into, "program")
