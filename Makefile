@@ -18,7 +18,7 @@ lint:
 # Everything that has to pass before a commit, in at most six minutes.
 test:
 	$(GOTEST) -timeout 6m $(PACKAGES)
-	$(GOTEST) -timeout 6m -race -short ./nstest/... ./suites/smoke/...
+	$(GOTEST) -timeout 6m -race -short ./nstest/... ./suites/smoke/... ./suites/hermetic/...
 
 # A look at what the framework does.
 demo:
