@@ -33,17 +33,29 @@ const (
 	reportNodes = types.NodeTypeReportBeforeEach | types.NodeTypeReportAfterEach | types.NodeTypeReportBeforeSuite | types.NodeTypeReportAfterSuite
 )
 
-// decorate applies d to n, which must be a node that it can mean something for.
-func (n *node) decorate(d Decorator) error {
-	switch {
-	case !n.kind.Is(types.NodeTypeContainer | types.NodeTypeIt | suiteSetup | suiteTeardown):
-		return fmt.Errorf("%s at %s: %s is for containers, specs and suite nodes: what sets a spec up runs where the spec runs", n.kind, n.location, d.name())
-	case n.group() != nil && n.group() != n:
-		return fmt.Errorf("%s at %s: %s is inside an Ordered container, whose specs share one environment: decorate the outermost Ordered container", n.kind, n.location, d.name())
+// decorate applies decorators to n, which must be a node that they can mean something for.
+func (n *node) decorate(decorators []Decorator) error {
+	refuse := func(d Decorator, why string) error {
+		return fmt.Errorf("%s at %s: %s %s", n.kind, n.location, d.name(), why)
 	}
-	n.inProcess = n.inProcess || d.inProcess
-	if d.config != nil {
-		n.config = d.config
+	for _, d := range decorators {
+		switch {
+		case n.kind.Is(reportNodes):
+			return refuse(d, "means nothing for reports, which are always made in the suite's process: leave it out")
+		case !n.kind.Is(types.NodeTypeContainer | types.NodeTypeIt | suiteSetup | suiteTeardown):
+			return refuse(d, "is for containers, specs and suite nodes: what sets a spec up runs where the spec runs, so decorate the spec or its container")
+		case n.group() != nil && n.group() != n:
+			return refuse(d, "is inside an Ordered container, whose specs share one environment: decorate the outermost Ordered container")
+		case d.config != nil && n.config != nil:
+			return refuse(d, "is there twice: say all in one")
+		}
+		n.inProcess = n.inProcess || d.inProcess
+		if d.config != nil {
+			n.config = d.config
+		}
+	}
+	if n.config != nil && n.staysHere() {
+		return refuse(Decorator{config: n.config}, "is for what runs in an environment, and this is nstest.InProcess: leave one of them out")
 	}
 	return nil
 }

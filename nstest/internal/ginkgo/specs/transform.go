@@ -37,6 +37,9 @@ func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []an
 		}
 	}
 	if kind.Is(reportNodes) { // reports are the original's, and some are added there alone
+		if i := slices.IndexFunc(args, func(arg any) bool { _, ok := arg.(Decorator); return ok }); i >= 0 {
+			return text, nil, []error{(&node{kind: kind, location: location}).decorate([]Decorator{args[i].(Decorator)})}
+		}
 		if isTwin() {
 			args = slices.Clone(args)
 			silence(args)

@@ -65,10 +65,8 @@ func add(kind types.NodeType, text string, location types.CodeLocation, args []a
 			rest = append(rest, arg)
 		}
 	}
-	for _, d := range decorators {
-		if err := n.decorate(d); err != nil {
-			return nil, nil, err
-		}
+	if err := n.decorate(decorators); err != nil {
+		return nil, nil, err
 	}
 	n.location = marked(n.location)
 	tree.known[mark(n.location)] = n
@@ -211,7 +209,8 @@ func (n *node) difference(there []string) string {
 			b = there[i]
 		}
 		if a != b {
-			return fmt.Sprintf("the tree of specs is not built the same way each time: %s, node %d is %s in the suite's process and %s in the spec's", where, i+1, a, b)
+			return fmt.Sprintf("the tree of specs is not built the same way each time: %s, node %d is %s in the suite's process and %s in the spec's.\n"+
+				"Build it in an order that does not change: a map, for one, has none.", where, i+1, a, b)
 		}
 	}
 	return ""
