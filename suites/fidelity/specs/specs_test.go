@@ -23,7 +23,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code := testprogram.Main(m, golden, bare, racy, cover)
+	code := testprogram.Main(m, golden, bare, racy, cover, refused)
 	if err := os.RemoveAll(scratch()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
