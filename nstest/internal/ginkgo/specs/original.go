@@ -26,6 +26,7 @@ type original struct {
 	description string
 	args        []string // that make a twin come to RunSpecs
 	spares      spares
+	ushered     sync.Once
 
 	mu       sync.Mutex
 	ctx      context.Context // of the running node
@@ -88,6 +89,11 @@ func (o *original) around(ctx context.Context, body func(context.Context)) {
 	o.mu.Lock()
 	o.ctx = ctx
 	o.mu.Unlock()
+	o.ushered.Do(func() {
+		if in, err := inside(ctx); err == nil { // else the nodes say so
+			*in.reporter = &usher{Reporter: *in.reporter, original: o}
+		}
+	})
 	body(ctx)
 }
 
@@ -116,6 +122,8 @@ func (o *original) delegates() bool {
 		n := at(in.report.LeafNodeLocation)
 		return n != nil && !n.staysHere()
 	case kind.Is(types.NodeTypeCleanupAfterSuite | types.NodeTypeOnFailureSuite):
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		return o.deferred[mark(location)]
 	case kind.Is(suiteSetup | suiteTeardown):
 		n := at(location)

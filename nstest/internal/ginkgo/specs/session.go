@@ -36,6 +36,11 @@ type session struct {
 	setup   *setup // how the suite's own nodes went in it
 	entries []*entryValue
 
+	begun      bool          // it was prepared
+	arrival    chan struct{} // closed when the twin has come to the first node; nil if nobody waits for that
+	arrived    *event
+	arrivalErr error
+
 	mu       sync.Mutex
 	progress chan types.ProgressReport // for who has asked
 }
@@ -162,15 +167,23 @@ func cancelOf(ctx context.Context) *cancel {
 	return &cancel{types.SpecStateInterrupted, message, message}
 }
 
+// awaitArrival waits for the twin to come to a node, or to say why it does not.
+func (s *session) awaitArrival() (e *event, err error) {
+	err = s.await(func(got *event) bool { e = got; return got.At != nil || got.Over || got.Differs != nil })
+	return e, err
+}
+
 // arrive waits for the twin to come to a node. Otherwise it says what is wrong.
 func (s *session) arrive(id string, spec *node) string {
-	if s.ran { // from one node to the next the twin has nothing to do
-		hung := time.AfterFunc(answerTimeout, func() { s.original.note(s.twin.Stop()) })
-		defer hung.Stop()
-	}
-	s.ran = true
 	var e *event
-	if err := s.await(func(got *event) bool { e = got; return got.At != nil || got.Over || got.Differs != nil }); err != nil {
+	var err error
+	if s.arrival != nil {
+		<-s.arrival
+		e, err, s.arrival = s.arrived, s.arrivalErr, nil
+	} else {
+		e, err = s.awaitArrival()
+	}
+	if err != nil {
 		return err.Error()
 	}
 	switch {
@@ -209,7 +222,9 @@ func (s *session) registerHere(d deferred, spec *node) {
 		register = ginkgo.DeferOnFailure
 	}
 	location := marked(d.Location)
+	s.original.mu.Lock()
 	s.original.deferred[mark(location)] = true
+	s.original.mu.Unlock()
 	body := func(ctx context.Context) {
 		in, err := inside(ctx)
 		if err != nil {
@@ -366,7 +381,7 @@ func (s *session) end() error {
 		return err
 	}
 	defer s.running.Unlock()
-	if s.death != "" || s.stopped.Load() {
+	if s.death != "" || s.stopped.Load() || s.arrival != nil { // it has run nothing, if it is only prepared
 		return s.twin.Stop()
 	}
 	var last *event
