@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
@@ -62,6 +63,28 @@ func init() {
 		BeforeSuite(func() { panic("no luck") })
 	case "BeforeSuite times out":
 		BeforeSuite(func(ctx SpecContext) { <-ctx.Done() }, NodeTimeout(8*tick))
+	case "BeforeSuite is slow":
+		BeforeSuite(func() { <-time.After(1500 * time.Millisecond) })
+		It("is in time", Label("slow"), func(SpecContext) {}, SpecTimeout(time.Second))
+		It("tries again in time", Label("slow"), FlakeAttempts(2), func(SpecContext) {
+			if attempt() == 1 {
+				Fail("the first time")
+			}
+		}, SpecTimeout(time.Second))
+	case "in process":
+		BeforeSuite(func() { set = "by BeforeSuite"; GinkgoWriter.Println("set up") })
+		AfterSuite(func() { GinkgoWriter.Println("torn down", set) })
+		Describe("container", append([]any{Label("in process"), AroundNode(func() { GinkgoWriter.Println("around") }), func() {
+			BeforeEach(func() { DeferCleanup(func() { GinkgoWriter.Println("cleaned up", set) }) })
+			It("passes", func() { By("a step"); AddReportEntry("entry", 1) })
+			It("fails", func() { Fail("on purpose") })
+			Describe("ordered", Ordered, func() {
+				BeforeAll(func() { set = "by BeforeAll"; DeferCleanup(func() { panic("at the end") }) })
+				It("is first", func() { set += " and the first" })
+				It("is last", func() { GinkgoWriter.Println(set) })
+			})
+		}}, inProcess...)...)
+		It("is inside", Label("in process"), func() { GinkgoWriter.Println(set[:3]); Expect(set).To(HavePrefix("by")) })
 	case "BeforeSuite in process":
 		BeforeSuite(func() {
 			DeferCleanup(func() { GinkgoWriter.Println("cleaned up after BeforeSuite") })
