@@ -16,7 +16,7 @@ import (
 	"sync"
 	"testing"
 
-	_ "github.com/hermetic-go/nstest/nstest"
+	_ "github.com/hermetic-go/nstest/nstest" // see above
 )
 
 // A Program is the tests of a package. It is built when it is first run.

@@ -29,7 +29,6 @@ type session struct {
 	running sync.Mutex // held by the node that runs, even after Ginkgo has given it up
 	left    atomic.Bool
 	stopped atomic.Bool
-	ran     bool   // some node has
 	over    bool   // nothing more can run
 	death   string // how the twin died
 	dead    *node  // the spec in which it did
@@ -180,8 +179,10 @@ func (s *session) arrive(id string, spec *node) string {
 	if s.arrival != nil {
 		<-s.arrival
 		e, err, s.arrival = s.arrived, s.arrivalErr, nil
-	} else {
+	} else { // it has nothing to do from one node to the next
+		hung := time.AfterFunc(answerTimeout, func() { s.original.note(s.twin.Stop()) })
 		e, err = s.awaitArrival()
+		hung.Stop()
 	}
 	if err != nil {
 		return err.Error()
