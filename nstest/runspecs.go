@@ -30,11 +30,17 @@ import (
 // ReportBeforeEach, ReportAfterEach, ReportBeforeSuite and ReportAfterSuite run in the suite's own process.
 //
 // What differs from ginkgo.RunSpecs:
-//   - In a progress report the goroutines are those of the suite's process; the spec's own follow as an additional report.
+//   - In a progress report the goroutines are those of the suite's process. The spec's own follow as an additional report,
+//     together with what the spec's reporters say, because Ginkgo takes no others.
 //   - GetRawValue of a report entry is not the value that AddReportEntry was given, which is in another process. Its JSON
 //     and its representation are the same.
-//   - A spec whose process dies fails, with the exit status and the last output, and the suite goes on.
+//   - CurrentSpecReport, as a spec sees it, has what the spec's own process has: this attempt, and not those before it, nor
+//     what reporting nodes have added.
+//   - A spec whose process dies fails, with the exit status and the last output, and the suite goes on. That is so too
+//     where Ginkgo ends the program, as for DeferCleanup in a clean-up.
 //   - What a spec prints while none of its nodes runs is left out.
+//   - Where a plain BeforeSuite has taken more than a second in all specs' processes together, a note at the end says so.
+//   - In a suite without BeforeSuite, the start of the first spec's process counts for that spec's timeouts.
 //
 // NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger. NSTEST_SPARES=0 does without the spare
 // process that is otherwise prepared while a spec runs, so that the next one starts sooner.
@@ -47,7 +53,8 @@ func RunSpecs(t ginkgo.GinkgoTestingT, description string, args ...any) bool {
 	return specs.Run(t, launchSpec, description, args...)
 }
 
-// A Decorator is for nodes of a suite that is run by RunSpecs. Under ginkgo.RunSpecs it means nothing.
+// A Decorator is for nodes of a suite that is run by RunSpecs. Under ginkgo.RunSpecs it means nothing. An Entry of a table
+// takes it for a parameter: decorate the table.
 type Decorator = specs.Decorator
 
 // InProcess keeps a container, a spec or a suite node in the suite's own process. A suite that has such specs runs

@@ -116,6 +116,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/vishvananda/netlink": {"nstest/internal/rtnl/"},
 		"github.com/google/nftables":     {"nstest/internal/lan/", "nstest/internal/probe/"},
 		"github.com/miekg/dns":           {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
+		"github.com/onsi/ginkgo/v2":      {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "suites/"},
 	}
 	used := map[string]bool{}
 	for _, f := range files(t) {

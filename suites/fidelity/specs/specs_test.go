@@ -134,6 +134,12 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// What is prepared ahead changes nothing.
+func TestWithoutSpares(t *testing.T) {
+	args := []string{"-ginkgo.v", "-ginkgo.label-filter=top || suite || attempts"}
+	compare(t, observe(t, golden, []string{"NSTEST_SPARES=0"}, args...), observe(t, golden, nil, args...), false)
+}
+
 // A suite of ginkgo.RunSpecs is as it was before nstest was in the program.
 func TestImportChangesNothing(t *testing.T) {
 	for _, m := range []mode{

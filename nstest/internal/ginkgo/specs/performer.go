@@ -98,8 +98,7 @@ func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 			rest = append(rest, arg)
 		}
 	}
-	p.reconfigure(&suite)
-	report = types.ReporterConfig{NoColor: report.NoColor}
+	p.reconfigure(&suite, &report)
 	formatter.ColorableStdOut, formatter.ColorableStdErr = io.Discard, io.Discard
 	ginkgo.GinkgoWriter.TeeTo(writer{p})
 	if p.job.Unit == "" { // suite nodes run only if a spec does

@@ -13,9 +13,9 @@ type setting struct {
 	theirs, ours string
 }
 
-// reconfigure makes a suite's configuration a twin's: how often, how long and how many at a time is the original's
+// reconfigure makes a suite's configuration a twin's: how long, how many at a time and how to report it is the original's
 // business, and so is which specs are meant, where the job is the suite's own nodes.
-func (p *performer) reconfigure(suite *types.SuiteConfig) {
+func (p *performer) reconfigure(suite *types.SuiteConfig, report *types.ReporterConfig) {
 	p.settings = []setting{
 		{"ginkgo.parallel.process", strconv.Itoa(p.job.Process), "1"},
 		{"ginkgo.parallel.total", strconv.Itoa(p.job.Total), "1"},
@@ -23,6 +23,12 @@ func (p *performer) reconfigure(suite *types.SuiteConfig) {
 		{"ginkgo.poll-progress-after", suite.PollProgressAfter.String(), "0s"},
 		{"ginkgo.sleep-on-failure", suite.SleepOnFailure.String(), "0s"},
 	}
+	for name, on := range map[string]bool{
+		"ginkgo.v": report.Verbose, "ginkgo.vv": report.VeryVerbose, "ginkgo.succinct": report.Succinct, "ginkgo.trace": report.FullTrace,
+	} {
+		p.settings = append(p.settings, setting{name, strconv.FormatBool(on), "false"})
+	}
+	*report = types.ReporterConfig{NoColor: report.NoColor}
 	suite.ParallelTotal, suite.ParallelProcess, suite.ParallelHost = 1, 1, ""
 	suite.Timeout, suite.PollProgressAfter, suite.SleepOnFailure = 0, 0, 0
 	if p.job.Unit != "" {

@@ -13,7 +13,8 @@ import (
 
 // Register has Ginkgo show us every node before it constructs it. Nodes at the top level are constructed before any test
 // runs; so it is called from an init function. Until Run is called nothing else changes for a suite, but that our
-// decorators may be used in it.
+// decorators may be used in it, and that those nodes have one more call on their stacks, which no location and no pruned
+// stack trace shows.
 func Register() { ginkgo.AddTreeConstructionNodeArgsTransformer(transform) }
 
 // Work is what twins of this package are for.

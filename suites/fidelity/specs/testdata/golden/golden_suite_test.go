@@ -47,6 +47,7 @@ func init() {
 			set = "by BeforeSuite"
 			DeferCleanup(func() { GinkgoWriter.Println("cleaned up after BeforeSuite") })
 			By("setting up")
+			printConfiguration()
 			GinkgoWriter.Println("set up")
 		})
 		AfterSuite(func(SpecContext) { GinkgoWriter.Println("torn down", set) })

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -122,8 +123,7 @@ var _ = Describe("output", Label("output"), func() {
 		GinkgoWriter.Println(r.FullText(), r.ParallelProcess == GinkgoParallelProcess(), r.RunningInParallel, r.Labels(), r.LeafNodeLocation.LineNumber,
 			r.ContainerHierarchyTexts, r.State, r.NumAttempts, r.MaxFlakeAttempts, r.IsSerial)
 		GinkgoWriter.Println(GinkgoRandomSeed(), GinkgoLabelFilter(), GinkgoSemVerFilter())
-		suite, _ := GinkgoConfiguration()
-		GinkgoWriter.Println(suite.ParallelTotal, suite.RandomizeAllSpecs)
+		printConfiguration()
 	})
 	It("says that it has failed", func() {
 		DeferCleanup(func() {
@@ -203,3 +203,10 @@ var _ = Describe("coverage", Label("coverage"), func() {
 	It("covers one statement", func() { Expect(Sign(1)).To(Equal("positive")) })
 	It("covers another one", func() { Expect(Sign(-1)).To(Equal("negative")) })
 })
+
+// printConfiguration prints what Ginkgo says of the suite's configuration.
+func printConfiguration() {
+	suite, reporter := GinkgoConfiguration()
+	suite.ParallelHost, suite.Timeout = "", suite.Timeout.Round(time.Minute) // the ginkgo command gives what is left of it
+	GinkgoWriter.Printf("%+v %v %v\n", suite, reporter.Verbosity(), reporter.FullTrace)
+}
