@@ -53,8 +53,7 @@ func driven(t *testing.T, env []string, args ...string) outcome {
 // However many processes Ginkgo has, each spec does the same.
 func TestParallel(t *testing.T) {
 	for _, args := range [][]string{
-		{"--procs=2", "--label-filter=top || suite || attempts || ordered || output"},
-		{"--procs=3", "-v", "--randomize-all", "--label-filter=outcomes"},
+		{"--procs=2", "--label-filter=top || suite || attempts"},
 		{"--procs=2", "--fail-fast", "--label-filter=nothing"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
@@ -62,6 +61,11 @@ func TestParallel(t *testing.T) {
 			compareSpecs(t, driven(t, nil, args...), driven(t, []string{native}, args...))
 		})
 	}
+	t.Run("many", func(t *testing.T) {
+		soak(t)
+		args := []string{"--procs=3", "-v", "--randomize-all", "--label-filter=!timeouts && !progress && !cleanup && !tables"}
+		compareSpecs(t, driven(t, nil, args...), driven(t, []string{native}, args...))
+	})
 	t.Run("synchronized", func(t *testing.T) {
 		t.Parallel()
 		args := []string{"--procs=2", "--label-filter=suite"}

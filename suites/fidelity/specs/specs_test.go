@@ -83,12 +83,12 @@ func (m mode) name() string { return strings.TrimSpace(m.scene + " " + m.flags) 
 func (m mode) args() []string { return strings.Split(m.flags, ";") }
 
 var modes = []mode{
-	{flags: "-ginkgo.v;-test.v;-ginkgo.label-filter=!timeouts && !progress && !cleanup", ran: "Ran 133 of"},
+	{flags: "-ginkgo.v;-test.v;-ginkgo.label-filter=!timeouts && !progress && !cleanup", ran: "Ran 136 of"},
 	{flags: "-ginkgo.label-filter=timeouts || progress || cleanup", ran: "Ran 33 of", quiet: true},
 	{flags: "-ginkgo.vv;-ginkgo.label-filter=ordered || labels", ran: "Ran 27 of"},
 	{flags: "-ginkgo.succinct;-ginkgo.label-filter=around", ran: "Ran 8 of"},
 	{flags: "-ginkgo.trace;-ginkgo.show-node-events;-ginkgo.label-filter=tables", ran: "Ran 16 of"},
-	{flags: "-ginkgo.dry-run;-ginkgo.v", ran: "Ran 185 of"},
+	{flags: "-ginkgo.dry-run;-ginkgo.v", ran: "Ran 188 of"},
 	{flags: "-ginkgo.fail-fast;-ginkgo.label-filter=top || suite", ran: "Ran 1 of"},
 	{flags: "-ginkgo.randomize-all;-ginkgo.v;-ginkgo.label-filter=top || attempts", ran: "Ran 15 of"},
 	{flags: "-ginkgo.flake-attempts=2;-ginkgo.label-filter=top", ran: "Ran 6 of"},
@@ -136,7 +136,8 @@ func TestModes(t *testing.T) {
 
 // What is prepared ahead changes nothing.
 func TestWithoutSpares(t *testing.T) {
-	args := []string{"-ginkgo.v", "-ginkgo.label-filter=top || suite || attempts"}
+	t.Parallel()
+	args := []string{"-ginkgo.v", "-ginkgo.label-filter=top || suite"}
 	compare(t, observe(t, golden, []string{"NSTEST_SPARES=0"}, args...), observe(t, golden, nil, args...), false)
 }
 
@@ -157,6 +158,7 @@ func TestImportChangesNothing(t *testing.T) {
 
 // What runs in environments counts for coverage.
 func TestCoverage(t *testing.T) {
+	t.Parallel()
 	profile := func(env ...string) string {
 		path := filepath.Join(t.TempDir(), "cover.out")
 		if out, code := cover.Run(t, env, "-test.coverprofile="+path, "-ginkgo.label-filter=coverage"); code != 0 {

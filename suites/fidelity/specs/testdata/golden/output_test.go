@@ -8,6 +8,7 @@ import (
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
 )
 
@@ -149,6 +150,25 @@ var _ = Describe("output", Label("output"), func() {
 		It("is reported", func() { By("a step") })
 		It("is reported as failed", func() { Fail("on purpose") })
 		PIt("is reported as pending", func() {})
+	})
+	Describe("whose report fails first", func() {
+		ReportBeforeEach(func(r SpecReport) {
+			if r.State != types.SpecStateSkipped {
+				Fail("the report fails")
+			}
+		})
+		It("does not run", func() { Fail("never") })
+	})
+	Describe("whose report fails first, in an Ordered container", Ordered, func() {
+		ReportBeforeEach(func(r SpecReport) {
+			if r.LeafNodeText == "does not run" && r.State != types.SpecStateSkipped {
+				Fail("the report fails")
+			}
+		})
+		AfterAll(func() { GinkgoWriter.Println("AfterAll") })
+		It("is first", func() {})
+		It("does not run", func() { Fail("never") })
+		It("is skipped", func() {})
 	})
 })
 
