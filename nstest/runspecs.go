@@ -38,6 +38,7 @@ import (
 //     what reporting nodes have added.
 //   - A spec whose process dies fails, with the exit status and the last output, and the suite goes on. That is so too
 //     where Ginkgo ends the program, as for DeferCleanup in a clean-up.
+//   - SIGINT and SIGTERM interrupt a suite if they are for the suite's process. For the spec's they are as for any program.
 //   - What a spec prints while none of its nodes runs is left out.
 //   - Where a plain BeforeSuite has taken more than a second in all specs' processes together, a note at the end says so.
 //   - In a suite without BeforeSuite, the start of the first spec's process counts for that spec's timeouts.

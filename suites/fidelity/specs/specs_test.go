@@ -107,6 +107,7 @@ var modes = []mode{
 	{scene: "BeforeSuite panics", flags: "-ginkgo.label-filter=suite", ran: "no luck"},
 	{scene: "BeforeSuite times out", flags: "-ginkgo.label-filter=suite", ran: "node timeout", quiet: true},
 	{scene: "BeforeSuite is slow", flags: "-ginkgo.v;-ginkgo.label-filter=slow", ran: "1 Flaked", quiet: true},
+	{scene: "previewed", flags: "-ginkgo.v;-ginkgo.label-filter=suite || coverage", ran: "Ran 4 of"},
 	{scene: "in process", flags: "-ginkgo.v;-ginkgo.label-filter=in process", ran: "Ran 5 of"},
 	{scene: "BeforeSuite in process", flags: "-ginkgo.v;-ginkgo.label-filter=suite", ran: "the end fails"},
 	{scene: "AfterSuite fails", flags: "-ginkgo.v;-ginkgo.label-filter=suite", ran: "the end fails"},

@@ -19,6 +19,9 @@ var scene = os.Getenv("GOLDEN_SCENE")
 func TestGolden(t *testing.T) {
 
 	RegisterFailHandler(Fail)
+	if scene == "previewed" {
+		fmt.Println(len(PreviewSpecs("Golden").SpecReports), "specs")
+	}
 	runSpecs(t, "Golden", Label("golden"), AroundNode(func() { GinkgoWriter.Println("around every node") }))
 }
 
@@ -42,7 +45,7 @@ var set string
 
 func init() {
 	switch scene {
-	case "":
+	case "", "previewed":
 		BeforeSuite(func() {
 			set = "by BeforeSuite"
 			DeferCleanup(func() { GinkgoWriter.Println("cleaned up after BeforeSuite") })
