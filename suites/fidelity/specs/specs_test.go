@@ -137,7 +137,7 @@ func TestModes(t *testing.T) {
 
 // What is prepared ahead changes nothing.
 func TestWithoutSpares(t *testing.T) {
-	t.Parallel()
+	soak(t)
 	args := []string{"-ginkgo.v", "-ginkgo.label-filter=top || suite"}
 	compare(t, observe(t, golden, []string{"NSTEST_SPARES=0"}, args...), observe(t, golden, nil, args...), false)
 }
