@@ -49,7 +49,7 @@ var _ = Describe("a spec that", func() {
 		select {}
 	})
 	It("kills everything that it sees", func() {
-		Expect(syscall.Kill(-1, syscall.SIGKILL)).To(MatchError(syscall.ESRCH)) // there is nobody else but the init
+		_ = syscall.Kill(-1, syscall.SIGKILL) // whoever that is: not the init, and nobody outside
 		Expect(syscall.Kill(os.Getpid(), syscall.SIGTERM)).To(Succeed())
 		select {}
 	})
