@@ -132,6 +132,9 @@ func compareReports(t *testing.T, got, want []suiteReport) {
 		if g[path] == w[path] {
 			continue
 		}
+		if strings.HasSuffix(path, ".TimelineLocation.Offset") && strings.HasPrefix(name(want, path), "[timeouts") {
+			continue // how much was written when the time was out, on a machine that may be slow
+		}
 		if differences++; differences <= 20 {
 			t.Errorf("%s of %s is\n%s\nwant\n%s", path, name(want, path), g[path], w[path])
 		}
