@@ -43,7 +43,7 @@ func BenchmarkRound(b *testing.B) {
 	}
 	results := map[int]*race{}
 	for _, n := range workers {
-		r := &race{drain: drain}
+		r := &race{turn: usualTurn, drain: drain}
 		for _, s := range shapes() {
 			r.rows = append(r.rows, &row{name: "nstest/" + s.name, enter: s.enter}, &row{name: "floor/" + s.name, enter: f.enter(s.byte)})
 		}
@@ -70,7 +70,7 @@ func BenchmarkRound(b *testing.B) {
 // BenchmarkCall does what tests do in an environment.
 func BenchmarkCall(b *testing.B) {
 	for _, n := range workers {
-		r := &race{rows: calls()}
+		r := &race{rows: calls(), turn: usualTurn}
 		if err := r.run(b, n, *rounds, pattern(b)); err != nil {
 			b.Fatal(err)
 		}
@@ -80,6 +80,25 @@ func BenchmarkCall(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkSpec runs specs in environments of their own, cold and with spares, and starts and ends the same program.
+func BenchmarkSpec(b *testing.B) {
+	r := &race{turn: 20}
+	for _, s := range suites() {
+		r.rows = append(r.rows, &row{name: "spec/" + s.name, enter: s.enter}, &row{name: "bare/" + s.name, enter: s.enterBare})
+	}
+	if err := r.run(b, 1, *rounds, pattern(b)); err != nil {
+		b.Fatal(err)
+	}
+	for _, row := range r.rows {
+		row.report(b, "specs/s")
+	}
+	b.Run("ratio", func(b *testing.B) {
+		for _, t := range specTargets() {
+			t.report(b, r, *gate)
+		}
+	})
 }
 
 // BenchmarkMemory is by how much the keeper grows over 1,000 environments with two hosts, after 100 that are not

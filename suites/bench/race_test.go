@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// turn is how many rounds the workers do together before the next row has its turn: enough for the kernel's backlog of dead
-// namespaces to count, few enough for drift to hit all alike.
-const turn = 100
+// usualTurn is enough for the kernel's backlog of dead namespaces to count, and little enough for drift to hit all alike.
+const usualTurn = 100
 
 // A race is some rows that take turns.
 type race struct {
 	rows  []*row
+	turn  int          // how many rounds the workers do together before the next row has its turn
 	drain func() error // waits for what the kernel does in the background; nil does not wait
 }
 
@@ -47,19 +47,19 @@ func (r *race) run(b *testing.B, workers, rounds int, only *regexp.Regexp) error
 			contenders[row] = append(contenders[row], c)
 		}
 		if row.missing == nil { // the first round pays for what the others find
-			if err := r.turn(row, contenders[row], 1); err != nil {
+			if err := r.take(row, contenders[row], 1); err != nil {
 				return err
 			}
 			row.took, row.elapsed = nil, 0
 		}
 	}
-	each := max(turn/workers, 1)
+	each := max(r.turn/workers, 1)
 	for done := 0; done < rounds; done += workers * each {
 		for _, row := range r.rows {
 			if row.missing != nil {
 				continue
 			}
-			if err := r.turn(row, contenders[row], min(each, (rounds-done+workers-1)/workers)); err != nil {
+			if err := r.take(row, contenders[row], min(each, (rounds-done+workers-1)/workers)); err != nil {
 				return err
 			}
 		}
@@ -70,8 +70,8 @@ func (r *race) run(b *testing.B, workers, rounds int, only *regexp.Regexp) error
 	return nil
 }
 
-// turn lets all contenders of a row do n rounds each, at the same time.
-func (r *race) turn(row *row, contenders []round, n int) error {
+// take lets all contenders of a row do n rounds each, at the same time.
+func (r *race) take(row *row, contenders []round, n int) error {
 	var (
 		mu    sync.Mutex
 		wg    sync.WaitGroup

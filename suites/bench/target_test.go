@@ -74,6 +74,25 @@ var targets = []target{
 	{"floor-full-hosts-with-root-a-second", 2, rate("floor/" + fullPrivate), "envs/s", 0, 0},
 }
 
+// specTargets are those of a spec: beside the start of the bare program, and of a big suite beside a small one.
+func specTargets() []target {
+	var list []target
+	for _, s := range suites() {
+		most, small := 1.6, "spec/10/cold"
+		if s.spares > 0 {
+			most, small = 0.7, "spec/10/warm"
+		}
+		list = append(list,
+			target{s.name + "-by-bare", 1, ratio("spec/"+s.name, "bare/"+s.name), "x", most, 0},
+			target{s.name + "-p90-by-p50", 1, spread("spec/" + s.name), "x", 2, 0},
+		)
+		if name := "spec/" + s.name; name != small {
+			list = append(list, target{s.name + "-by-10", 1, ratio(name, small), "x", 1.1, 0})
+		}
+	}
+	return list
+}
+
 // report shows a target as a sub-benchmark: its value, and the bound where it has one. Missing it fails with gate.
 func (t target) report(b *testing.B, r *race, gate bool) {
 	value, ok := t.of(r)
