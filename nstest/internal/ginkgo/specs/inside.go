@@ -34,6 +34,7 @@ type insides struct {
 	cleanups  reflect.Value
 	onFailure reflect.Value
 	signals   interface{ Stop() } // what makes an interrupt of a signal
+	layout    *layout
 }
 
 // failer holds the outcome of the running node.
@@ -81,6 +82,7 @@ func inside(ctx context.Context) (in *insides, err error) {
 		node:      field(suite, "currentNode"),
 		cleanups:  field(suite, "cleanupNodes"),
 		onFailure: field(suite, "onFailureNodes"),
+		layout:    layoutOf(suite),
 	}
 	fail := field(suite, "failer")
 	in.failer = as[failer](fail)

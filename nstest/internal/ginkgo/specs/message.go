@@ -22,6 +22,7 @@ type job struct {
 	Unit    string            // the id of the spec or Ordered container; "" for the suite's own nodes
 	Enter   map[string]uint64 // containers to construct, "" for the top, with their digests
 	Data    []byte            // from SynchronizedBeforeSuite
+	Layout  *layout           // of Ginkgo's tree; nil if that is not known
 	Process int               // Ginkgo's parallel process and how many there are
 	Total   int
 	Verbose bool // the original prints what a node does while it runs

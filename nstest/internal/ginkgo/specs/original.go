@@ -289,7 +289,7 @@ func sameFile(a, b *os.File) bool {
 func newJob(unit *node, data []byte) *job {
 	suite, report := ginkgo.GinkgoConfiguration()
 	j := &job{
-		Enter: map[string]uint64{"": tree.top.digest()}, Data: data, Process: suite.ParallelProcess, Total: suite.ParallelTotal,
+		Enter: map[string]uint64{"": tree.top.digest()}, Data: data, Layout: knownLayout(), Process: suite.ParallelProcess, Total: suite.ParallelTotal,
 		Verbose: suite.ParallelTotal == 1 && report.Verbosity().GTE(types.VerbosityLevelVerbose),
 	}
 	if unit == nil {

@@ -85,6 +85,7 @@ func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 	p.job = first.Job
 	thePerformer = p
 	go p.listen()
+	p.job.Layout.keep(p.needs)
 
 	suite, report := ginkgo.GinkgoConfiguration()
 	rest := []any{ginkgo.AroundNode(p.around)}
@@ -184,6 +185,7 @@ func (p *performer) construct(n *node, body func()) {
 	}
 	want, ok := p.job.Enter[n.id]
 	if !ok {
+		p.job.Layout.leave()
 		return
 	}
 	if n.container == tree.top {
@@ -193,6 +195,7 @@ func (p *performer) construct(n *node, body func()) {
 		defer n.enter()()
 		body()
 	}()
+	p.job.Layout.keep(p.needs)
 	p.check(n, want)
 }
 
@@ -205,6 +208,9 @@ func (p *performer) check(n *node, want uint64) {
 
 // leavesOut reports whether a spec is none of the job's.
 func (p *performer) leavesOut(n *node) bool { return p != nil && n.unit().id != p.job.Unit }
+
+// needs reports whether a node has to be in the tree. Containers see to that themselves.
+func (p *performer) needs(n *node) bool { return n.kind != types.NodeTypeIt || !p.leavesOut(n) }
 
 // around is around every node, outside of what the user has put there.
 func (p *performer) around(ctx context.Context, body func(context.Context)) {
