@@ -9,12 +9,12 @@ import (
 
 // An order is a message of the original's. One of its fields is set.
 type order struct {
-	Job      *job    `json:",omitempty"`
-	Go       *goOn   `json:",omitempty"`
-	Cancel   *cancel `json:",omitempty"`
-	Abandon  *cancel `json:",omitempty"` // leave the running node behind
-	Shown    bool    `json:",omitempty"` // what was to be shown
-	Progress bool    `json:",omitempty"` // report the progress of the running node
+	Job      *job
+	Go       *goOn
+	Cancel   *cancel
+	Abandon  *cancel // leave the running node behind
+	Shown    bool    // what was to be shown
+	Progress bool    // report the progress of the running node
 }
 
 // A job says what a twin is to run.
@@ -43,18 +43,17 @@ type cancel struct {
 
 // An event is a message of a twin's. One of its fields is set, beside Show.
 type event struct {
-	Ready    bool                  `json:",omitempty"` // and waiting for a job
-	At       *place                `json:",omitempty"` // and waiting to go on
-	Over     bool                  `json:",omitempty"` // all nodes have run: waiting to end
-	Setup    *setup                `json:",omitempty"`
-	Write    []byte                `json:",omitempty"` // to the GinkgoWriter
-	Step     *types.SpecEvent      `json:",omitempty"`
-	Entry    *types.ReportEntry    `json:",omitempty"`
-	Show     bool                  `json:",omitempty"` // these three, and waiting until they are
-	Defers   []deferred            `json:",omitempty"` // what the running node has registered
-	Progress *types.ProgressReport `json:",omitempty"`
-	Result   *result               `json:",omitempty"`
-	Differs  *differs              `json:",omitempty"`
+	At       *place // and waiting to go on
+	Over     bool   // all nodes have run: waiting to end
+	Setup    *setup
+	Write    []byte // to the GinkgoWriter
+	Step     *types.SpecEvent
+	Entry    *types.ReportEntry
+	Show     bool       // these three, and waiting until they are
+	Defers   []deferred // what the running node has registered
+	Progress *types.ProgressReport
+	Result   *result
+	Differs  *differs
 }
 
 // place is where a twin is.
@@ -75,7 +74,7 @@ type setup struct {
 type result struct {
 	State   types.SpecState
 	Failure types.Failure
-	Entries map[int]json.RawMessage `json:",omitempty"` // a types.ReportEntryValue for those that have changed, by the order in which they were sent
+	Entries map[int]json.RawMessage // a types.ReportEntryValue for those that have changed, by the order in which they were sent
 }
 
 // deferred is a clean-up, or a callback for failures, that a node has registered.

@@ -255,11 +255,8 @@ func (o *original) begin(unit *node, config any, name string) (*session, error) 
 			return nil, err
 		}
 	}
-	s := &session{original: o, twin: t, unit: unit, config: config}
-	if err := s.await(func(e *event) bool { return e.Ready }); err != nil {
-		return nil, err
-	}
-	return s, t.Link.Send(order{Job: newJob(unit, o.data)})
+	_ = t.Link.Send(order{Job: newJob(unit, o.data)}) // if it has ended, whoever waits for it says why
+	return &session{original: o, twin: t, unit: unit, config: config}, nil
 }
 
 func (o *original) start(config any, name string) (*twin.Twin, error) {

@@ -77,7 +77,6 @@ func Performing() bool {
 // perform is RunSpecs in a twin.
 func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 	p := &performer{link: twin.This().Link, goAhead: make(chan goOn), unwanted: map[string]bool{}, shown: make(chan struct{}, 1)}
-	p.send(event{Ready: true})
 	var first order
 	if err := p.link.Receive(&first); err != nil || first.Job == nil {
 		os.Exit(orphaned)
