@@ -89,7 +89,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		defer sc.AttachProgressReporter(s.report)()
 	}
 	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts}}); err == nil && kind == types.NodeTypeIt {
-		s.original.spares.refill(s.config)
+		defer s.original.spares.refillSoon(s.config)()
 	}
 	node, _, _ := in.running()
 	isRunning := func() bool { // unless Ginkgo has gone on
