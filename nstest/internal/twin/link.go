@@ -59,5 +59,18 @@ func (l *Link) Receive(message any) error {
 	return err
 }
 
+// Waits reports whether the first Receive would wait. It must not be called at the same time as Receive.
+func (l *Link) Waits() bool {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return false
+	}
+	n := 1
+	err = raw.Control(func(fd uintptr) {
+		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	})
+	return err == nil && n == 0
+}
+
 // Close ends a Receive that waits.
 func (l *Link) Close() error { return l.file.Close() }

@@ -77,6 +77,9 @@ func Performing() bool {
 // perform is RunSpecs in a twin.
 func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 	p := &performer{link: twin.This().Link, goAhead: make(chan goOn), unwanted: map[string]bool{}, shown: make(chan struct{}, 1)}
+	if p.link.Waits() {
+		rehearse()
+	}
 	var first order
 	if err := p.link.Receive(&first); err != nil || first.Job == nil {
 		os.Exit(orphaned)
@@ -455,7 +458,7 @@ func (r relay) EmitProgressReport(report types.ProgressReport) {
 }
 
 func (r relay) DidRun(report types.SpecReport) {
-	if r.p.job.Unit != "" && !report.LeafNodeType.Is(types.NodeTypeIt) {
+	if r.p.job.Unit != "" && !report.LeafNodeType.Is(types.NodeTypeIt|reportNodes) {
 		r.p.send(event{Setup: &setup{Kind: report.LeafNodeType, Took: report.RunTime, State: report.State, Failure: report.Failure}})
 	}
 }
