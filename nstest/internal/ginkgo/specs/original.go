@@ -30,6 +30,7 @@ type original struct {
 
 	mu       sync.Mutex
 	ctx      context.Context // of the running node
+	previous *session        // of the spec before, until it is ended
 	current  *session        // of the spec that runs, or ran last
 	suite    *session        // of the suite's own nodes
 	data     []byte          // from SynchronizedBeforeSuite
@@ -234,7 +235,7 @@ func (o *original) session(spec *node, attempt int) (*session, error) {
 		if s.unit == unit && (s.attempt == attempt || unit != spec) && (s.spec == spec || unit != spec) {
 			return s, nil
 		}
-		o.endCurrent()
+		o.leaveCurrent()
 	}
 	s, err := o.begin(unit, spec.environment(), spec.fullText())
 	if err != nil {
@@ -304,12 +305,44 @@ func newJob(unit *node, data []byte) *job {
 	return j
 }
 
-// endCurrent ends the session of the spec before, in the background.
-func (o *original) endCurrent() {
-	s := o.current
-	o.current = nil
-	if s != nil {
+// leaveCurrent makes the session of the spec before the previous one.
+func (o *original) leaveCurrent() {
+	o.endPrevious()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.previous, o.current = o.current, nil
+}
+
+// endPrevious ends the previous session, in the background.
+func (o *original) endPrevious() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s := o.previous; s != nil {
+		o.previous = nil
 		o.finished.Go(func() { o.note(s.end()) })
+	}
+}
+
+// endCurrent ends all sessions of specs, in the background.
+func (o *original) endCurrent() {
+	o.leaveCurrent()
+	o.endPrevious()
+}
+
+// settling is what the processors have for a spec alone when it begins.
+const settling = time.Millisecond
+
+// settle does what need not be done before a spec begins, and would take a processor from it: ending the spec before,
+// and preparing the next one. The spec calls ended when it ends, if that is sooner.
+func (o *original) settle(config any) (ended func()) {
+	do := sync.OnceFunc(func() {
+		o.endPrevious()
+		o.spares.refill(config)
+	})
+	timer := time.AfterFunc(settling, do)
+	return func() {
+		timer.Stop()
+		do()
 	}
 }
 

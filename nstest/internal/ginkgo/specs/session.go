@@ -89,7 +89,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		defer sc.AttachProgressReporter(s.report)()
 	}
 	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts}}); err == nil && kind == types.NodeTypeIt {
-		defer s.original.spares.refillSoon(s.config)()
+		defer s.original.settle(s.config)()
 	}
 	node, _, _ := in.running()
 	isRunning := func() bool { // unless Ginkgo has gone on

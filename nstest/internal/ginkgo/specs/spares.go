@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
@@ -76,22 +75,6 @@ func (s *spares) refill(config any) {
 		defer close(sp.started)
 		sp.twin, sp.err = s.original.start(config, s.original.description)
 	}()
-}
-
-// settling is what a node gets before a spare is started beside it, so that it need not share the processor from the start.
-const settling = time.Millisecond
-
-// refillSoon is refill when the running node has settled, or has ended, which the caller says by ended.
-func (s *spares) refillSoon(config any) (ended func()) {
-	if s.limit == 0 {
-		return func() {}
-	}
-	timer := time.AfterFunc(settling, func() { s.refill(config) })
-	return func() {
-		if timer.Stop() {
-			s.refill(config)
-		}
-	}
 }
 
 // drop ends the spare, in the background.
