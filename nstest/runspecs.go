@@ -3,6 +3,7 @@ package nstest
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/onsi/ginkgo/v2"
 
@@ -26,7 +27,8 @@ import (
 // run there too, and what they print there is left out. The tree of specs must be built the same way each time. Nothing
 // that a spec does to package variables is seen by another one. What has to be done once for all belongs into the first
 // function of SynchronizedBeforeSuite, which runs in the suite's own process and whose bytes every spec gets, or into a
-// BeforeSuite decorated with InProcess. A plain BeforeSuite runs in each spec's process, and AfterSuite with it.
+// BeforeSuite decorated with InProcess. Temporary files that these make in os.TempDir, such as programs that
+// gexec.Build has built, can be seen by each spec, as they were when its environment was made. A plain BeforeSuite runs in each spec's process, and AfterSuite with it.
 // ReportBeforeEach, ReportAfterEach, ReportBeforeSuite and ReportAfterSuite run in the suite's own process.
 //
 // What differs from ginkgo.RunSpecs:
@@ -67,7 +69,7 @@ var InProcess = specs.InProcess
 func With(cfg Config) Decorator { return specs.With(&cfg) }
 
 // launchSpec is a specs.Launcher.
-func launchSpec(config any, name string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
+func launchSpec(config any, name string, visible []string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
 	var cfg Config
 	if c, ok := config.(*Config); ok {
 		cfg = *c
@@ -75,6 +77,7 @@ func launchSpec(config any, name string, stdout, stderr io.Writer, args ...strin
 	if cfg.Name == "" {
 		cfg.Name = name
 	}
+	cfg.Visible = append(slices.Clip(cfg.Visible), visible...)
 	return startTwin(context.Background(), cfg, func(env *Env) twin.Plan {
 		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr, Collect: env.keep}
 	})

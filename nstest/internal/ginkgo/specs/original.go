@@ -17,8 +17,9 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
-// A Launcher starts a twin in a new environment, with a config that came from With, or nil.
-type Launcher func(config any, name string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error)
+// A Launcher starts a twin in a new environment, with a config that came from With, or nil, where these paths of the
+// machine are visible too.
+type Launcher func(config any, name string, visible []string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error)
 
 // original is the suite's own process while the suite runs. A nil one delegates nothing.
 type original struct {
@@ -27,6 +28,7 @@ type original struct {
 	args        []string // that make a twin come to RunSpecs
 	spares      spares
 	ushered     sync.Once
+	scratch     scratch
 
 	mu       sync.Mutex
 	ctx      context.Context // of the running node
@@ -95,6 +97,12 @@ func (o *original) around(ctx context.Context, body func(context.Context)) {
 			*in.reporter = &usher{Reporter: *in.reporter, original: o}
 		}
 	})
+	if in, err := inside(ctx); err == nil {
+		if _, kind, _ := in.running(); kind.Is(suiteSetup) && !o.delegates() {
+			o.setUpHere(func() { body(ctx) })
+			return
+		}
+	}
 	body(ctx)
 }
 
@@ -175,7 +183,7 @@ func (o *original) run(ctx context.Context, n *node, data []byte) bool {
 	}
 	if n.kind.Is(suiteSetup | suiteTeardown) {
 		if n.kind.Is(suiteSetup) {
-			o.data = data
+			o.data = o.unpack(data)
 		}
 		if !o.delegatesSuite(n) {
 			o.spares.drop()
@@ -265,7 +273,7 @@ func (o *original) start(config any, name string) (*twin.Twin, error) {
 	if !sameFile(os.Stdout, os.Stderr) {
 		stderr = standardError{}
 	}
-	return o.launch(config, name, standardOutput{}, stderr, o.args...)
+	return o.launch(config, name, o.scratch.visible(), standardOutput{}, stderr, o.args...)
 }
 
 // Standard output and error may be exchanged while Ginkgo intercepts them.
@@ -362,6 +370,7 @@ func (o *original) close() error {
 	}
 	o.spares.close()
 	o.finished.Wait()
+	o.note(o.scratch.tidy())
 	if o.setups > 1 && o.setup > time.Second {
 		fmt.Fprintf(os.Stderr, "nstest: BeforeSuite ran in the process of each of %d specs, and took %v together.\n"+
 			"Have SynchronizedBeforeSuite do once what is slow, and hand out the outcome; or decorate BeforeSuite with nstest.InProcess.\n",

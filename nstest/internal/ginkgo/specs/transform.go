@@ -97,11 +97,15 @@ func (n *node) delegated(args []any) []any {
 			continue
 		}
 		bodies++
-		switch {
-		case n.kind == types.NodeTypeSynchronizedBeforeSuite && bodies == 1, n.kind == types.NodeTypeSynchronizedAfterSuite && bodies == 2:
-			continue // for process 1 alone, which the original is
+		switch { // what is for process 1 alone is for the original
+		case n.kind == types.NodeTypeSynchronizedBeforeSuite && bodies == 1:
+			args[i] = handOut(arg)
+		case n.kind == types.NodeTypeSynchronizedAfterSuite && bodies == 2:
+		case n.kind == types.NodeTypeSynchronizedBeforeSuite:
+			args[i] = n.delegate(takeIn(arg))
+		default:
+			args[i] = n.delegate(arg)
 		}
-		args[i] = n.delegate(arg)
 	}
 	return args
 }
