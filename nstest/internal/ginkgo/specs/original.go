@@ -58,7 +58,10 @@ func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...a
 	}
 	o.spares = spares{original: o, limit: spareLimit()}
 	theOriginal = o
-	defer func() { theOriginal = nil }()
+	defer func() {
+		theOriginal = nil
+		underWay.Store(false)
+	}()
 	around := []any{ginkgo.AroundNode(o.around)}
 	for _, arg := range args {
 		if v, ok := arg.(types.AroundNodeDecorator); ok {
@@ -89,6 +92,7 @@ func quote(name string) string {
 
 // around is around every node.
 func (o *original) around(ctx context.Context, body func(context.Context)) {
+	underWay.Store(true)
 	o.mu.Lock()
 	o.ctx = ctx
 	o.mu.Unlock()

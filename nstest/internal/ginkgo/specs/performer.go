@@ -222,6 +222,7 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 		os.Exit(1)
 	}
 	p.begun.Do(func() {
+		underWay.Store(true)
 		p.pretend()
 		p.mu.Lock()
 		p.inside = in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"sync/atomic"
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
@@ -29,8 +30,15 @@ func isTwin() bool {
 // own marks nodes of ours.
 type own struct{}
 
+// underWay is set when the first node runs. From then on the tree is complete: what is constructed later is for Ginkgo
+// to refuse, or belongs to a suite that a spec runs.
+var underWay atomic.Bool
+
 // transform is Ginkgo's NodeArgsTransformer. It takes the location first, as that counts callers.
 func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []any) (string, []any, []error) {
+	if underWay.Load() {
+		return text, args, nil
+	}
 	location := types.NewCodeLocation(int(offset))
 	for i, arg := range args {
 		if _, ok := arg.(own); ok {
