@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/require"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -55,6 +56,17 @@ var _ = Describe("A command", func() {
 		cmd.Stdin = bytes.NewBufferString("hello")
 		Expect(answer[string](cmd)).To(Equal("HELLO"))
 	})
+
+	DescribeTable("has named network namespaces, with their own /sys", func(host func(*nstest.Env) *nstest.Host) {
+		require.Program("ip")
+		script := "ip netns add blue && ls /sys/class/net && echo -- && ip netns exec blue ls /sys/class/net"
+		out, err := host(fresh()).Command("sh", "-ec", script).CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), "%s", out)
+		Expect(string(out)).To(Equal("eth0\nlo\n--\nlo\n"))
+	},
+		Entry("in the environment's own host", (*nstest.Env).Self),
+		Entry("in a further host", func(env *nstest.Env) *nstest.Host { return env.Host("web") }),
+	)
 
 	It("has pipes", func() {
 		cmd := probing(host, "echo")

@@ -168,6 +168,9 @@ func (r *Root) proc(p *pid1.Program, source, target string, own Own) {
 	}
 	if own.Net {
 		p.Mount("sysfs", sys, "sysfs", quiet, "")
+		// `ip netns exec` takes /sys away before it mounts another, and the kernel allows that only where one is left to
+		// be seen. So there is a second one beneath.
+		p.Bind(sys, sys, false)
 	} else {
 		if source != target {
 			p.Bind("/sys", sys, true)
