@@ -34,3 +34,4 @@ part env NSTEST_SPARES=0 $GOTEST -count 1 -timeout 10m ./suites/hermetic/... ./s
 part env NSTEST_INIT=go $GOTEST -count 1 -timeout 10m ./suites/smoke/...
 part go test -run '^$' -fuzz FuzzServe -fuzztime 60s ./nstest/internal/wire
 part go run github.com/onsi/ginkgo/v2/ginkgo -p --repeat 3 ./suites/smoke ./suites/microservices ./suites/hermetic
+part $GOTEST -count 1 -v -timeout 60m ./suites/public

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,9 @@ type module struct {
 	programs      string // package pattern of programs that its specs expect in PATH
 	suites        []suite
 }
+
+// name is the last part of the path that is no version.
+func (m module) name() string { return path.Base(strings.TrimSuffix(m.path, "/v2")) }
 
 // raised are the versions that nstest needs. A module that has lower ones is built with these, in both runs.
 var raised = []string{"github.com/onsi/ginkgo/v2@v2.34.0", "github.com/onsi/gomega@v1.44.0"}
@@ -31,17 +35,8 @@ func (m module) checkOut(t *testing.T) (dir string) {
 	if jsonErr := json.Unmarshal(out, &found); jsonErr != nil || err != nil {
 		unavailable(t, "cannot download "+m.path+"@"+m.version+": "+found.Error, "let the go command reach the module proxy (go help goproxy)")
 	}
-	dir = filepath.Join(t.TempDir(), filepath.Base(m.path))
+	dir = filepath.Join(t.TempDir(), m.name())
 	if err := os.CopyFS(dir, os.DirFS(found.Dir)); err != nil {
-		t.Fatal(err)
-	}
-	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return os.Chmod(path, 0o755)
-	})
-	if err != nil {
 		t.Fatal(err)
 	}
 	here, err := filepath.Abs("../..")
@@ -50,7 +45,7 @@ func (m module) checkOut(t *testing.T) (dir string) {
 	}
 	edit := []string{"mod", "edit", "-replace", nstestModule + "=" + here, "-require", nstestModule + "@v0.0.0"}
 	for _, r := range raised {
-		if path, _, _ := strings.Cut(r, "@"); path != m.path {
+		if name, _, _ := strings.Cut(r, "@"); name != m.path {
 			edit = append(edit, "-require", r)
 		}
 	}

@@ -25,7 +25,7 @@ func TestPublic(t *testing.T) {
 	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
 	var rows []row
 	for _, m := range catalogue {
-		t.Run(path.Base(m.path), func(t *testing.T) {
+		t.Run(m.name(), func(t *testing.T) {
 			dir := m.checkOut(t)
 			for _, s := range m.suites {
 				t.Run(s.pkg, func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestPublic(t *testing.T) {
 					}
 					native := s.run(t, dir, s.build(t, dir, "native", nil), true)
 					hermetic := s.run(t, dir, s.build(t, dir, "hermetic", s.hermetic(t, dir)), false)
-					rows = append(rows, row{path.Join(path.Base(m.path), s.pkg), native, hermetic})
+					rows = append(rows, row{path.Join(m.name(), s.pkg), native, hermetic})
 					s.judge(t, native, hermetic)
 				})
 			}
