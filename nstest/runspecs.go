@@ -51,13 +51,13 @@ import (
 // It needs what Open needs; a suite under ginkgo.RunSpecs is not changed by importing nstest.
 func RunSpecs(t ginkgo.GinkgoTestingT, description string, args ...any) bool {
 	if inProcess() {
-		return ginkgo.RunSpecs(t, description, args...)
+		return ginkgo.RunSpecs(t, description, specs.ForAll(args)...)
 	}
 	return specs.Run(t, launchSpec, description, args...)
 }
 
-// A Decorator is for nodes of a suite that is run by RunSpecs. Under ginkgo.RunSpecs it means nothing. An Entry of a table
-// takes it for a parameter: decorate the table.
+// A Decorator is for nodes of a suite that is run by RunSpecs; as an argument of RunSpecs it is for all specs. In a suite
+// under ginkgo.RunSpecs it means nothing. An Entry of a table takes it for a parameter: decorate the table.
 type Decorator = specs.Decorator
 
 // InProcess keeps a container, a spec or a suite node in the suite's own process. A suite that has such specs runs

@@ -24,7 +24,7 @@ var catalogue = []module{
 			{pkg: "plugins/main/loopback", root: true},
 			{pkg: "plugins/main/macvlan", root: true},
 			{pkg: "plugins/main/ptp", root: true},
-			{pkg: "plugins/main/tap", root: true},
+			{pkg: "plugins/main/tap", root: true, with: `nstest.With(nstest.Config{Devices: []string{"/dev/net/tun"}})`},
 			{pkg: "plugins/main/vlan", root: true},
 			{pkg: "plugins/meta/bandwidth", root: true},
 			{pkg: "plugins/meta/firewall", root: true},

@@ -19,6 +19,7 @@ import (
 type suite struct {
 	pkg     string            // its folder in the module
 	root    bool              // natively it needs root
+	with    string            // an argument for nstest.RunSpecs
 	differs map[string]string // specs that end differently, by their full text, with the reason
 }
 
@@ -34,7 +35,7 @@ func (s suite) build(t *testing.T, module, name string, overlay map[string]strin
 		t.Fatal(err)
 	}
 	program = filepath.Join(dir, name+".test")
-	command(t, module, "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "./"+s.pkg)
+	command(t, module, "go", "test", "-c", "-vet=off", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "./"+s.pkg)
 	return program
 }
 
@@ -51,7 +52,7 @@ func (s suite) hermetic(t *testing.T, module string) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		changed, err := delegate(source)
+		changed, err := s.delegate(source)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,19 +71,19 @@ func (s suite) hermetic(t *testing.T, module string) map[string]string {
 }
 
 // delegate makes nstest's of calls of RunSpecs, on the same lines. It returns nil if there is none.
-func delegate(source []byte) ([]byte, error) {
+func (s suite) delegate(source []byte) ([]byte, error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, "", source, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
 	offset := func(p token.Pos) int { return set.Position(p).Offset }
-	var calls []ast.Expr
+	var calls []*ast.CallExpr
 	ast.Inspect(file, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			name := string(source[offset(call.Fun.Pos()):offset(call.Fun.End())])
 			if name == "RunSpecs" || name == "ginkgo.RunSpecs" {
-				calls = append(calls, call.Fun)
+				calls = append(calls, call)
 			}
 		}
 		return true
@@ -95,11 +96,15 @@ func delegate(source []byte) ([]byte, error) {
 	out.Write(source[:end])
 	out.WriteString(`; import "` + nstestModule + `/nstest"`)
 	var ginkgos string
-	for _, f := range calls {
-		out.Write(source[end:offset(f.Pos())])
+	for _, call := range calls {
+		out.Write(source[end:offset(call.Fun.Pos())])
 		out.WriteString("nstest.RunSpecs")
-		end = offset(f.End())
-		ginkgos = string(source[offset(f.Pos()):end])
+		end = offset(call.Rparen)
+		out.Write(source[offset(call.Fun.End()):end])
+		if s.with != "" {
+			out.WriteString(", " + s.with)
+		}
+		ginkgos = string(source[offset(call.Fun.Pos()):offset(call.Fun.End())])
 	}
 	out.Write(source[end:])
 	out.WriteString("\nvar _ = " + ginkgos + " // keeps Ginkgo's import in use\n")

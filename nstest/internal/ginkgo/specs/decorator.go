@@ -2,6 +2,7 @@ package specs
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onsi/ginkgo/v2/types"
 )
@@ -33,6 +34,17 @@ const (
 	reportNodes = types.NodeTypeReportBeforeEach | types.NodeTypeReportAfterEach | types.NodeTypeReportBeforeSuite | types.NodeTypeReportAfterSuite
 )
 
+// ForAll takes the decorators from among RunSpecs' arguments, and applies them to the whole tree.
+func ForAll(args []any) []any {
+	return slices.DeleteFunc(slices.Clone(args), func(arg any) bool {
+		d, ok := arg.(Decorator)
+		if ok {
+			tree.top.apply(d)
+		}
+		return ok
+	})
+}
+
 // decorate applies decorators to n, which must be a node that they can mean something for.
 func (n *node) decorate(decorators []Decorator) error {
 	refuse := func(d Decorator, why string) error {
@@ -49,13 +61,17 @@ func (n *node) decorate(decorators []Decorator) error {
 		case d.config != nil && n.config != nil:
 			return refuse(d, "is there twice: say all in one")
 		}
-		n.inProcess = n.inProcess || d.inProcess
-		if d.config != nil {
-			n.config = d.config
-		}
+		n.apply(d)
 	}
 	if n.config != nil && n.staysHere() {
 		return refuse(Decorator{config: n.config}, "is for what runs in an environment, and this is nstest.InProcess: leave one of them out")
 	}
 	return nil
+}
+
+func (n *node) apply(d Decorator) {
+	n.inProcess = n.inProcess || d.inProcess
+	if d.config != nil {
+		n.config = d.config
+	}
 }

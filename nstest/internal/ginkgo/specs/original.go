@@ -48,6 +48,7 @@ var theOriginal *original
 
 // Run is ginkgo.RunSpecs, with every spec in a twin. In a twin it performs its job.
 func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...any) bool {
+	args = ForAll(args)
 	if isTwin() {
 		return perform(t, description, args)
 	}
