@@ -44,6 +44,8 @@ import (
 //   - What a spec prints while none of its nodes runs is left out.
 //   - Where a plain BeforeSuite has taken more than a second in all specs' processes together, a note at the end says so.
 //   - In a suite without BeforeSuite, the start of the first spec's process counts for that spec's timeouts.
+//   - In a spec's process a goroutine of ours waits for the suite's, and another one beside a node that takes a context. Who
+//     looks for leaked goroutines (gleak, goleak) needs a snapshot from before, taken in a node without a context.
 //
 // NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger. NSTEST_SPARES=0 does without the spare
 // process that is otherwise prepared while a spec runs, so that the next one starts sooner.

@@ -61,7 +61,7 @@ var catalogue = []module{
 			{pkg: "ghttp"},
 			{pkg: "gleak", differs: goroutines},
 			{pkg: "gleak/goroutine"},
-			{pkg: "gmeasure"},
+			{pkg: "gmeasure", unsteady: durations},
 			{pkg: "gstruct"},
 			{pkg: "internal"},
 			{pkg: "matchers"},
@@ -109,19 +109,23 @@ var catalogue = []module{
 	},
 }
 
-// goroutines are gleak's own specs that take all goroutines for leaks but those of Ginkgo itself and those of an earlier
-// node. In a spec's process one of nstest's waits for the suite's process, and another one beside each node.
-var goroutines = reasons("it counts nstest's goroutines",
+// goroutines are gleak's own specs that take all goroutines for leaks but those of Ginkgo itself. In a spec's process one
+// of nstest's waits for the suite's process.
+var goroutines = reasons("it counts nstest's goroutine",
 	"HaveLeaked considers testing and runtime goroutines not to be leaks",
-	"HaveLeaked failure messages returns a failure message",
-	"HaveLeaked failure messages returns a negated failure message",
-	"HaveLeaked failure messages when things go wrong accepts plain strings as filters",
-	"HaveLeaked failure messages when things go wrong expects actual to be a slice of Goroutine",
-	"HaveLeaked failure messages when things go wrong handles filter matcher errors",
-	"HaveLeaked failure messages when things go wrong rejects unsupported filter args types",
 	"HaveLeaked when using signals doesn't find leaks",
-	"HaveLeaked wrapped around test nodes when leaking leaks in test",
-	"HaveLeaked wrapped around test nodes when not leaking doesn't leak in test",
+)
+
+// durations are specs that measure some milliseconds, which take longer on a busy machine.
+var durations = reasons("it measures milliseconds",
+	"Experiment Recording Durations MeasureDuration measure the duration of the passed-in function",
+	"Experiment Recording Durations SampleAnnotatedDuration samples the passed-in function according to SampleConfig and records the measured durations and returned annotations",
+	"Experiment Recording Durations SampleDuration samples the passed-in function according to SampleConfig and records the measured durations",
+	"Experiment Sampling can cap the maximum sample time",
+	"Experiment Sampling can ensure a minimum interval between samples",
+	"Experiment Sampling can run samples in parallel",
+	"Experiment Stopwatch Support can generate a new stopwatch tied to the experiment",
+	"Stopwatch records durations",
 )
 
 // reasons is one reason for many specs.

@@ -21,6 +21,9 @@ type suite struct {
 	root    bool              // natively it needs root
 	with    string            // an argument for nstest.RunSpecs
 	differs map[string]string // specs that end differently, by their full text, with the reason
+
+	// unsteady are specs that pass at one time and fail at another, natively too.
+	unsteady map[string]string
 }
 
 // build builds the suite's test binary, with other files in place of some.

@@ -33,6 +33,7 @@ type insides struct {
 	node      reflect.Value // the running one
 	cleanups  reflect.Value
 	onFailure reflect.Value
+	handler   interruptHandler
 	signals   interface{ Stop() } // what makes an interrupt of a signal
 	layout    *layout
 }
@@ -97,6 +98,11 @@ func inside(ctx context.Context) (in *insides, err error) {
 	in.outcome = as[*types.SpecState](field(fail.Elem(), "state").Addr())
 	in.failure = as[*types.Failure](field(fail.Elem(), "failure").Addr())
 	in.failLock = as[**sync.Mutex](field(fail.Elem(), "lock").Addr())
+	handler := field(suite, "interruptHandler").Elem().Elem()
+	in.handler = interruptHandler{
+		lock: as[*sync.Mutex](field(handler, "lock")), changed: as[*chan any](field(handler, "c").Addr()),
+		level: field(handler, "level"), cause: field(handler, "cause"),
+	}
 	for _, list := range []reflect.Value{in.cleanups, in.onFailure} {
 		if list.Kind() != reflect.Slice {
 			return nil, fmt.Errorf("nodes are a %s", list.Type())
@@ -133,6 +139,13 @@ func (in *insides) running() (uint64, types.NodeType, types.CodeLocation) {
 	in.lock.Lock()
 	defer in.lock.Unlock()
 	return number(in.node), as[types.NodeType](field(in.node, "NodeType")), as[types.CodeLocation](field(in.node, "CodeLocation"))
+}
+
+// takesContext reports whether the running node does, and so can be cancelled.
+func (in *insides) takesContext() bool {
+	in.lock.Lock()
+	defer in.lock.Unlock()
+	return field(in.node, "HasContext").Bool()
 }
 
 func number(n reflect.Value) uint64 { return field(n, "ID").Uint() }
@@ -205,3 +218,35 @@ func readDeferred(n reflect.Value, onFailure bool) deferred {
 }
 
 func deferredID(number uint64) string { return "+" + strconv.FormatUint(number, 10) }
+
+// interruptHandler is where Ginkgo learns of signals.
+type interruptHandler struct {
+	lock         *sync.Mutex
+	changed      *chan any
+	level, cause reflect.Value
+}
+
+// interrupt has Ginkgo go on without the running node, as the first signal does.
+func (in *insides) interrupt() {
+	h := in.handler
+	h.lock.Lock()
+	defer h.lock.Unlock()
+	h.level.SetUint(firstInterrupt)
+	h.cause.SetUint(bySignal)
+	close(*h.changed)
+	*h.changed = make(chan any)
+}
+
+// Ginkgo's InterruptLevelCleanupAndReport and InterruptCauseSignal.
+const firstInterrupt, bySignal = 1, 1
+
+// amend makes the outcome of the node before, for which Ginkgo was interrupted, the original's, and calls off the
+// interrupt: what else runs is the original's to decide.
+func (in *insides) amend(state types.SpecState, message string) {
+	in.handler.lock.Lock()
+	in.handler.level.SetUint(0)
+	in.handler.lock.Unlock()
+	in.lock.Lock()
+	defer in.lock.Unlock()
+	in.report.State, in.report.Failure.Message = state, message
+}

@@ -38,6 +38,7 @@ type performer struct {
 	mu       sync.Mutex
 	running  *activity // until its body has ended
 	ending   *activity // until Ginkgo has ended it
+	left     *cancel   // how the original has ended a node that Ginkgo had to be interrupted for
 	entries  []*sentEntry
 	last     uint64          // number of the newest deferred node that the original has been told of
 	unwanted map[string]bool // deferred nodes that it does not know
@@ -48,14 +49,6 @@ type performer struct {
 type sentEntry struct {
 	value types.ReportEntryValue
 	json  string
-}
-
-// activity is a node that runs.
-type activity struct {
-	cancel    context.CancelCauseFunc
-	cancelled *cancel
-	abandoned chan struct{}
-	result    result
 }
 
 var thePerformer *performer
@@ -172,6 +165,10 @@ func (p *performer) listen() {
 				a.cancelled = o.Abandon
 				close(a.abandoned)
 				p.running = nil
+				if !a.cancellable {
+					p.left = o.Abandon
+					p.inside.interrupt()
+				}
 			}
 			p.mu.Unlock()
 		}
@@ -295,49 +292,6 @@ func (p *performer) over() {
 		p.send(event{Over: true})
 		<-p.goAhead
 	})
-}
-
-// run runs a node when the original has come to it. The body has a goroutine of its own, so that it can be left behind.
-func (p *performer) run(ctx context.Context, in *insides, here place, body func(context.Context)) {
-	ctx, cancelCtx := context.WithCancelCause(ctx)
-	defer cancelCtx(nil)
-	a := &activity{cancel: cancelCtx, abandoned: make(chan struct{}), result: result{State: types.SpecStatePassed}}
-	p.mu.Lock()
-	p.running, p.ending = a, a // from now on it can be cancelled
-	p.written = in.writer.Len()
-	p.mu.Unlock()
-	p.send(event{At: &here})
-	ahead := <-p.goAhead
-	in.identify(p.job.Process, p.job.Total, ahead.Attempt)
-	done := make(chan struct{})
-	go func() {
-		finished := false
-		defer close(done)
-		defer func() {
-			if e := recover(); e != nil || !finished {
-				in.failer.Panic(types.NewCodeLocationWithStackTrace(2), e)
-			}
-		}()
-		body(ctx)
-		finished = true
-	}()
-	select {
-	case <-done:
-	case <-a.abandoned:
-	}
-	p.mu.Lock()
-	p.running = nil
-	p.mu.Unlock()
-	if c := a.cancelled; c != nil { // then that is the outcome, and what the node said itself comes after it
-		a.result.State, a.result.Failure = in.failer.Drain()
-		_, _, location := in.running()
-		in.set(c.State, types.Failure{Message: c.Message, Location: location})
-	}
-	select {
-	case <-done:
-	default:
-		runtime.Goexit() // Ginkgo must not look at what the goroutine left behind may still change
-	}
 }
 
 // conclude sends the result of the node that Ginkgo has just ended, if it is one that the original sees.

@@ -46,7 +46,7 @@ const progressTimeout = 4 * time.Second
 func theUsers(r types.ProgressReport) types.ProgressReport {
 	var list []types.Goroutine
 	for _, g := range r.Goroutines {
-		if !calls(g, "/internal/ginkgo/specs.(*performer).run(") {
+		if !calls(g, "/internal/ginkgo/specs.(*performer).runBeside(") {
 			g.Stack = slices.DeleteFunc(slices.Clone(g.Stack), func(f types.FunctionCall) bool { return strings.Contains(f.Function, "/internal/ginkgo/specs.") })
 			list = append(list, g)
 		}

@@ -3,6 +3,7 @@ package specs
 import (
 	"flag"
 	"strconv"
+	"time"
 
 	"github.com/onsi/ginkgo/v2/types"
 )
@@ -13,12 +14,16 @@ type setting struct {
 	theirs, ours string
 }
 
+// endless is longer than any test.
+const endless = 10000 * time.Hour
+
 // reconfigure makes a suite's configuration a twin's: how long, how many at a time and how to report it is the original's
 // business, and so is which specs are meant, where the job is the suite's own nodes.
 func (p *performer) reconfigure(suite *types.SuiteConfig, report *types.ReporterConfig) {
 	p.settings = []setting{
 		{"ginkgo.parallel.process", strconv.Itoa(p.job.Process), "1"},
 		{"ginkgo.parallel.total", strconv.Itoa(p.job.Total), "1"},
+		{"ginkgo.grace-period", suite.GracePeriod.String(), endless.String()},
 		{"ginkgo.timeout", suite.Timeout.String(), "0s"},
 		{"ginkgo.poll-progress-after", suite.PollProgressAfter.String(), "0s"},
 		{"ginkgo.sleep-on-failure", suite.SleepOnFailure.String(), "0s"},
@@ -30,6 +35,7 @@ func (p *performer) reconfigure(suite *types.SuiteConfig, report *types.Reporter
 	}
 	*report = types.ReporterConfig{NoColor: report.NoColor}
 	suite.ParallelTotal, suite.ParallelProcess, suite.ParallelHost = 1, 1, ""
+	suite.GracePeriod = endless
 	suite.Timeout, suite.PollProgressAfter, suite.SleepOnFailure = 0, 0, 0
 	if p.job.Unit != "" {
 		return
