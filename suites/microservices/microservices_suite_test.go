@@ -1,6 +1,6 @@
 // Package microservices_test shows how three services that talk over a network are tested: each is a program of its
-// own, runs as a process on a host of its own, listens on its usual port and finds the others by name. Every spec has
-// an environment to itself, breaks in it what it likes, and runs beside the others.
+// own, runs as a process on a host of its own, listens on its usual port and finds the others by name. Every spec is
+// wholly inside an environment of its own, breaks in it what it likes, and runs beside the others.
 package microservices_test
 
 import (
@@ -10,17 +10,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hermetic-go/nstest/nstest"
 	"github.com/hermetic-go/nstest/nstest/leaks"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
+
+func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestMicroservices(t *testing.T) {
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(10 * time.Second)
 	suite, reporter := GinkgoConfiguration()
 	reporter.Verbose = reporter.Verbose || testing.Verbose() // `go test -v` shows every step
-	RunSpecs(t, "Microservices", suite, reporter)
+	nstest.RunSpecs(t, "Microservices", suite, reporter)
 }
 
 // binaries is the directory of the services' programs.
@@ -36,7 +39,6 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	return []byte(dir)
 }, func(dir []byte) {
 	binaries = string(dir)
-	leaks.Check(GinkgoTB())
 })
 
 var _ = SynchronizedAfterSuite(func() {}, func() {

@@ -24,7 +24,7 @@ var _ = Describe("The name of a host", func() {
 	)
 
 	BeforeEach(func() {
-		env = nstest.New(GinkgoTB(), nstest.Config{Visible: []string{binaries}})
+		env = nstest.Current()
 		client = env.Host("client")
 		env.Host("web")
 	})

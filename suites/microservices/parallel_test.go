@@ -17,7 +17,8 @@ import (
 // many is how many environments exist at once.
 const many = 20
 
-var _ = Describe("Environments beside each other", func() {
+// These specs stay outside, and make their environments themselves.
+var _ = Describe("Environments beside each other", nstest.InProcess, func() {
 	It(fmt.Sprintf("have :80 and :5432 each to itself, %d at once", many), func() {
 		By("opening them, with the hosts web, db and client in each")
 		var opened, asked sync.WaitGroup
@@ -39,7 +40,8 @@ var _ = Describe("Environments beside each other", func() {
 	})
 
 	It("have the same host names and know nothing of each other", func() {
-		here, there := openShop(), openShop()
+		cfg := nstest.Config{Visible: []string{binaries}}
+		here, there := openShopIn(nstest.New(GinkgoTB(), cfg)), openShopIn(nstest.New(GinkgoTB(), cfg))
 
 		By("putting tea on the shelf of one shop")
 		Expect(here.stock("tea", "Green tea")).To(Equal(http.StatusNoContent))

@@ -13,7 +13,7 @@ import (
 
 var _ = Describe("A rolling restart of two APIs", func() {
 	It("fails no request", func() {
-		env := nstest.New(GinkgoTB(), nstest.Config{Visible: []string{binaries}})
+		env := nstest.Current()
 		apis := []*service{
 			newService(env.Host("api-1"), 80, "api", "--store=kv:6379"),
 			newService(env.Host("api-2"), 80, "api", "--store=kv:6379"),

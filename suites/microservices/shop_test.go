@@ -21,10 +21,14 @@ type shop struct {
 	customer          *nstest.Host
 }
 
-// openShop starts a shop in an environment of its own, which ends with the spec.
+// openShop starts a shop in the spec's environment, and ends with it.
 func openShop(kvFlags ...string) *shop {
 	GinkgoHelper()
-	env := nstest.New(GinkgoTB(), nstest.Config{Visible: []string{binaries}})
+	return openShopIn(nstest.Current(), kvFlags...)
+}
+
+func openShopIn(env *nstest.Env, kvFlags ...string) *shop {
+	GinkgoHelper()
 	s := &shop{
 		env:      env,
 		kv:       newService(env.Host("kv"), 6379, "kv", kvFlags...),
