@@ -28,8 +28,9 @@ import (
 // that a spec does to package variables is seen by another one. What has to be done once for all belongs into the first
 // function of SynchronizedBeforeSuite, which runs in the suite's own process and whose bytes every spec gets, or into a
 // BeforeSuite decorated with InProcess. Temporary files that these make in os.TempDir, such as programs that
-// gexec.Build has built, can be seen by each spec, as they were when its environment was made. A plain BeforeSuite runs in each spec's process, and AfterSuite with it.
-// ReportBeforeEach, ReportAfterEach, ReportBeforeSuite and ReportAfterSuite run in the suite's own process.
+// gexec.Build has built, can be seen by each spec, as they were when its environment was made. A plain BeforeSuite runs
+// in each spec's process, and AfterSuite with it. ReportBeforeEach, ReportAfterEach, ReportBeforeSuite and
+// ReportAfterSuite run in the suite's own process.
 //
 // What differs from ginkgo.RunSpecs:
 //   - In a progress report the goroutines are those of the suite's process. The spec's own follow as an additional report,
