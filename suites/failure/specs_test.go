@@ -36,7 +36,7 @@ var broken = map[string]outcome{
 	"a spec that kills everything that it sees":       {"failed", "It", "the process of this spec has ended before the spec: signal: terminated", ""},
 	"a spec that breaks the runtime":                  {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "fatal error: concurrent map writes"},
 	"a spec that overflows its stack":                 {"failed", "It", "the process of this spec has ended before the spec: exit status 2", "goroutine stack exceeds"},
-	"a spec that closes files that are not its own":   {"failed", "It", "the process of this spec has ended before the spec: exit status 3", "has lost its connection to the suite's"},
+	"a spec that closes a file that is not its own":   {"failed", "It", "the process of this spec has ended before the spec: exit status 3", "has lost its connection to the suite's"},
 	"a spec that stops for good":                      {"timedout", "It", "A node timeout occurred", ""},
 	"a spec that leaves daemons and goroutines":       {State: "passed"},
 	"a spec that is all right":                        {State: "passed"},

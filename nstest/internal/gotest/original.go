@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -172,7 +173,8 @@ func (o *original) end(state string, err error) {
 // ending is what there is to say about how the twin has ended; "" if that was as it should be.
 func (o *original) ending(last stage, state string, err error) string {
 	var text string
-	tail := printed(o.twin.Output.LastWords())
+	words := o.twin.Output.LastWords()
+	tail := printed(words)
 	switch {
 	case last.Name == "" && state == "exit status 0":
 		text = "nstest: the process for this test did not come to Run: the test has to have the same name, and to call Run, in every process"
@@ -182,7 +184,7 @@ func (o *original) ending(last stage, state string, err error) string {
 		text = "nstest: the process of this test ended: " + state
 	case last.Failed && (state == "exit status 1" || state == "exit status 66"): // 66 is the race detector's
 	case !last.Failed && state == "exit status 0":
-	case state == "exit status 1" && strings.Contains(tail, "\nFAIL"): // what surrounds Run has failed there, and shall fail here if it does
+	case state == "exit status 1" && failedLine.MatchString(words): // what surrounds Run has failed there, and shall fail here if it does
 	default:
 		text = "nstest: the process of this test ended badly after it: " + state
 	}
@@ -194,6 +196,9 @@ func (o *original) ending(last stage, state string, err error) string {
 	}
 	return strings.TrimPrefix(text, "\n")
 }
+
+// failedLine is what package testing says at the end of a program whose tests have failed.
+var failedLine = regexp.MustCompile(`(?m)^\x16?FAIL$`)
 
 // printed is output without what package testing has said in it about tests.
 func printed(output string) string {

@@ -70,11 +70,8 @@ var _ = Describe("a spec that", func() {
 		deeper = func(n int) int { return deeper(n+1) + 1 }
 		deeper(0)
 	})
-	It("closes files that are not its own", func() {
-		for fd := 3; fd < 7; fd++ {
-			_ = syscall.Close(fd)
-		}
-		fmt.Println("they are closed")
+	It("closes a file that is not its own", func() {
+		Expect(syscall.Close(3)).To(Succeed()) // the others may be the runtime's
 	})
 	It("stops for good", NodeTimeout(300*time.Millisecond), GracePeriod(100*time.Millisecond), func(SpecContext) {
 		Expect(syscall.Kill(os.Getpid(), syscall.SIGSTOP)).To(Succeed())
