@@ -110,7 +110,14 @@ func churn() error {
 	died, recovered := make(chan struct{}), make(chan struct{})
 	var dead, again sync.Once
 	var wg sync.WaitGroup
-	errs := make(chan error, 3)
+	errs := make(chan error, 4)
+	wg.Go(func() { // closing is no error when the keeper has died, and the others may all be at that
+		if err := outlive(); errors.Is(err, nstest.ErrClosed) {
+			dead.Do(func() { close(died) })
+		} else {
+			errs <- err
+		}
+	})
 	for range 3 {
 		wg.Go(func() {
 			for {
@@ -143,6 +150,20 @@ func churn() error {
 	case <-time.After(time.Minute):
 		return errors.New("nobody has killed the victim")
 	}
+}
+
+// outlive runs a command that ends only with the keeper, and returns ErrClosed then.
+func outlive() error {
+	env, err := nstest.Open(context.Background(), nstest.Config{Name: "outlive"})
+	if err != nil {
+		return err
+	}
+	err = env.Self().Command("sleep", "9999").Run()
+	var exit *nstest.ExitError
+	if errors.As(err, &exit) {
+		err = nstest.ErrClosed
+	}
+	return errors.Join(err, env.Close())
 }
 
 func cycle() (err error) {
