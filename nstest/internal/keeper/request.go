@@ -76,7 +76,8 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	return wire.Reply{}, refuse(unix.ENOSYS, "unknown request %q", req.Method)
 }
 
-// attach makes a further connection, for a process inside. Its end is not the environment's, and it cannot ask for that.
+// attach makes a further connection, for a process inside. Its end is not the environment's, and it cannot ask for that,
+// nor for more connections.
 func (e *environment) attach() ([]*os.File, error) {
 	ours, theirs, err := wire.Pair()
 	if err != nil {
@@ -84,8 +85,11 @@ func (e *environment) attach() ([]*os.File, error) {
 	}
 	go func() {
 		err := wire.Serve(context.Background(), ours, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
-			if req.Method == wire.MethodClose {
+			switch req.Method {
+			case wire.MethodClose:
 				return wire.Reply{}, refuse(unix.EPERM, "this environment ends with the process that it was made for")
+			case wire.MethodAttach:
+				return wire.Reply{}, refuse(unix.EPERM, "only who has opened the environment attaches to it")
 			}
 			return e.handle(ctx, req)
 		})

@@ -37,7 +37,7 @@ func (l *Link) Send(message any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.enc.Encode(message); err != nil {
-		return fmt.Errorf("send to the spec's process: %w", err)
+		return fmt.Errorf("send message: %w", err)
 	}
 	return nil
 }

@@ -90,19 +90,23 @@ func (s *stream) copy() {
 	for more := true; more && err == nil; {
 		err = raw.Read(func(fd uintptr) bool {
 			var ready bool
-			ready, more = s.pass(int(fd))
+			ready, more = s.pass(int(fd), passSize)
 			return ready
 		})
 	}
 }
 
-// pass passes on what is there. It reports whether there was anything, or the end; and whether there may be more.
-func (s *stream) pass(fd int) (ready, more bool) {
+// passSize is how much is passed on before others get a turn: a twin may print without end.
+const passSize = 256 << 10
+
+// pass passes on what is there, up to so many bytes. It reports whether there was anything, or the end; and whether there
+// may be more.
+func (s *stream) pass(fd, limit int) (ready, more bool) {
 	var buffer [32 << 10]byte
 	s.output.mu.Lock()
 	defer s.output.mu.Unlock()
-	for {
-		n, err := unix.Read(fd, buffer[:])
+	for limit > 0 {
+		n, err := unix.Read(fd, buffer[:min(len(buffer), limit)])
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -112,8 +116,10 @@ func (s *stream) pass(fd int) (ready, more bool) {
 			return true, false
 		}
 		ready = true
+		limit -= n
 		s.output.take(s.to, buffer[:n])
 	}
+	return ready, true
 }
 
 func (o *Output) take(to io.Writer, p []byte) {
@@ -150,7 +156,11 @@ func (o *Output) Flush() {
 		if err != nil {
 			continue // closed
 		}
-		_ = raw.Control(func(fd uintptr) { s.pass(int(fd)) })
+		_ = raw.Control(func(fd uintptr) {
+			if n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil {
+				s.pass(int(fd), n)
+			}
+		})
 	}
 }
 

@@ -101,10 +101,11 @@ func Start(p Plan) (_ *Twin, err error) {
 		files = append(files, out[2])
 	}
 	args := Arguments(os.Args[1:], append(t.results.flags(), p.Args...)...)
-	t.process, err = p.Start(append([]string{os.Args[0]}, args...), intro.environ(os.Environ()), files)
+	process, err := p.Start(append([]string{os.Args[0]}, args...), intro.environ(os.Environ()), files)
 	if err != nil {
 		return nil, err
 	}
+	t.process = process
 	go t.wait()
 	err = t.Output.started()
 	if p.Hold != nil && err == nil {

@@ -245,7 +245,7 @@ func (o *original) runSuiteNode(ctx context.Context, in *insides, n *node) {
 func (o *original) session(spec *node, attempt int) (*session, error) {
 	unit := spec.unit()
 	if s := o.current; s != nil {
-		if s.unit == unit && (s.attempt == attempt || unit != spec) && (s.spec == spec || unit != spec) {
+		if s.unit == unit && (unit != spec || s.attempt == attempt) {
 			return s, nil
 		}
 		o.leaveCurrent()
@@ -254,7 +254,7 @@ func (o *original) session(spec *node, attempt int) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.spec, s.attempt = spec, attempt
+	s.attempt = attempt
 	s.twin.Runs(spec.fullText())
 	o.current = s
 	return s, nil

@@ -22,7 +22,6 @@ type session struct {
 	original *original
 	twin     *twin.Twin
 	unit     *node // nil for the suite's own nodes
-	spec     *node // of a unit that is one
 	attempt  int
 	config   any
 
@@ -67,7 +66,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 	failed := func(message string) {
 		in.set(types.SpecStateFailed, types.Failure{Message: message, Location: location})
 	}
-	if s.over {
+	if s.arrival == nil && s.over { // else arrive says how it ended before its first node
 		switch {
 		case s.death == "" || s.dead == spec && spec != nil: // was said; there is nothing left to run in
 		case spec != nil:
@@ -382,7 +381,7 @@ func (s *session) end() error {
 		return err
 	}
 	defer s.running.Unlock()
-	if s.death != "" || s.stopped.Load() || s.arrival != nil { // it has run nothing, if it is only prepared
+	if s.arrival != nil || s.death != "" || s.stopped.Load() { // it has run nothing, if it is only prepared
 		return s.twin.Stop()
 	}
 	var last *event

@@ -27,8 +27,7 @@ type spares struct {
 type spare struct {
 	config  any
 	started chan struct{}
-	twin    *twin.Twin
-	err     error
+	twin    *twin.Twin // nil if it could not be started
 }
 
 // minMemory is how many bytes must be available for a spare.
@@ -73,7 +72,7 @@ func (s *spares) refill(config any) {
 	s.spare = sp
 	go func() {
 		defer close(sp.started)
-		sp.twin, sp.err = s.original.start(config, s.original.description)
+		sp.twin, _ = s.original.start(config, s.original.description)
 	}()
 }
 

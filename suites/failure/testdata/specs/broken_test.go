@@ -86,6 +86,13 @@ var _ = Describe("a spec that", func() {
 	It("is all right", func() {})
 })
 
+var _ = Describe("a spec whose process", func() {
+	if name, err := os.Hostname(); err != nil || name == "spec" {
+		os.Exit(11)
+	}
+	It("ends before its first node", func() {})
+})
+
 var _ = Describe("an Ordered container", Ordered, ContinueOnFailure, func() {
 	It("in which one spec exits", func() { os.Exit(10) })
 	It("cannot run the next", func() {})
