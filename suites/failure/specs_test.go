@@ -55,10 +55,8 @@ func TestBrokenSpecsFailAlone(t *testing.T) {
 		t.Fatalf("exit status %d, want 1\n%s", status, console)
 	}
 
-	var reports []types.Report
-	decode(t, dir+"/report.json", json.Unmarshal, &reports)
 	got := map[string]outcome{}
-	for _, s := range reports[0].SpecReports {
+	for _, s := range readReport(t, dir+"/report.json") {
 		o := outcome{State: s.State.String()}
 		if s.Failed() {
 			o.Where = s.Failure.FailureNodeType.String()
@@ -104,6 +102,34 @@ func TestBrokenSpecsFailAlone(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^FAIL! -- 3 Passed \| 14 Failed \| 0 Pending \| 0 Skipped$`).MatchString(console) {
 		t.Errorf("the console does not say how many have failed:\n%s", console)
 	}
+}
+
+// The first spec of a suite begins before anything is told of it.
+func TestOrderedContainerThatBreaksFirst(t *testing.T) {
+	report := t.TempDir() + "/report.json"
+	console, status := specs.Run(t, nil, "-ginkgo.no-color", "-ginkgo.focus=an Ordered container", "-ginkgo.json-report="+report)
+	if status != 1 {
+		t.Fatalf("exit status %d, want 1\n%s", status, console)
+	}
+	ran := 0
+	for _, s := range readReport(t, report) {
+		if want := broken[s.FullText()].Message; s.State != types.SpecStateSkipped {
+			ran++
+			if s.Failure.Message != want {
+				t.Errorf("%s: %q, want %q", s.FullText(), s.Failure.Message, want)
+			}
+		}
+	}
+	if ran != 2 {
+		t.Errorf("%d specs have run, want 2\n%s", ran, console)
+	}
+}
+
+func readReport(t *testing.T, path string) types.SpecReports {
+	t.Helper()
+	var reports []types.Report
+	decode(t, path, json.Unmarshal, &reports)
+	return reports[0].SpecReports
 }
 
 func decode[T any](t *testing.T, path string, unmarshal func([]byte, any) error, into *T) {

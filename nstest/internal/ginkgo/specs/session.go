@@ -34,7 +34,7 @@ type session struct {
 	setup   *setup // how the suite's own nodes went in it
 	entries []*entryValue
 
-	begun      bool          // it was prepared
+	begun      bool          // it has been waited for
 	arrival    chan struct{} // closed when the twin has come to the first node; nil if nobody waits for that
 	arrived    *event
 	arrivalErr error
@@ -175,6 +175,7 @@ func (s *session) awaitArrival() (e *event, err error) {
 func (s *session) arrive(id string, spec *node) string {
 	var e *event
 	var err error
+	s.begun = true
 	if s.arrival != nil {
 		<-s.arrival
 		e, err, s.arrival = s.arrived, s.arrivalErr, nil
