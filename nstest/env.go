@@ -41,6 +41,9 @@ type Env struct {
 //
 // It works as root, as an ordinary user where the machine allows user namespaces, and inside another environment. The
 // error says what the machine lacks and what to do about it; it is an *Error.
+//
+// Who asks for the same again and again, but for the name, gets environments that were made ahead, in the background, while
+// the ones before were at work. They cannot be told from others.
 func Open(ctx context.Context, cfg Config) (*Env, error) {
 	env, err := open(ctx, cfg, nil)
 	if err != nil {
@@ -69,46 +72,68 @@ func New(tb TB, cfg Config) *Env {
 	return env
 }
 
-func open(ctx context.Context, cfg Config, tb TB) (_ *Env, err error) {
+func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
 	params, err := cfg.params()
 	if err != nil {
 		return nil, err
 	}
+	env, _, err := openWith(ctx, params, tb)
+	return env, err
+}
+
+// openWith is open for checked parameters. It returns the connection for a process inside too, if they ask for one.
+func openWith(ctx context.Context, params wire.OpenParams, tb TB) (_ *Env, inside *os.File, err error) {
 	if hook := openHook.Load(); hook != nil {
 		(*hook)(&params)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	k, leave, err := theKeeper(ctx, params.Name)
 	if errors.Is(err, wire.ErrClosed) {
-		return nil, &keeperDied{"somebody has killed it while it was starting"}
+		return nil, nil, &keeperDied{"somebody has killed it while it was starting"}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
 			leave()
 		}
 	}()
-	e := &Env{name: params.Name, keeper: k, leave: leave, tb: tb, hosts: map[string]*Host{}, networks: map[string]*Network{}}
-	files, err := k.Call(ctx, wire.MethodOpen, params, &e.info)
+	var info wire.OpenResult
+	files, err := k.Call(ctx, wire.MethodOpen, params, &info)
 	if err != nil {
-		return nil, complained(k, err)
+		return nil, nil, complained(k, err)
 	}
-	if len(files) != 1 {
-		return nil, errors.Join(errors.New("the keeper answered without a connection"), closeAll(files))
+	wanted := 1
+	if params.Attached {
+		wanted = 2
 	}
-	if e.conn, err = wire.NewClient(files[0]); err != nil {
-		return nil, err
+	if len(files) != wanted {
+		return nil, nil, errors.Join(errors.New("the keeper answered without a connection"), closeAll(files))
 	}
-	e.self = newHost(e, e.info.Self)
+	conn, err := wire.NewClient(files[0])
+	if err != nil {
+		return nil, nil, errors.Join(err, closeAll(files[1:]))
+	}
+	e := newEnv(conn, info, tb)
+	e.keeper, e.leave = k, leave
+	if params.Attached {
+		inside = files[1]
+	}
+	return e, inside, nil
+}
+
+// newEnv is the environment at the other end of conn, of which the keeper has told this.
+func newEnv(conn *wire.Client, info wire.OpenResult, tb TB) *Env {
+	e := &Env{name: info.Name, conn: conn, info: info, leave: func() {}, tb: tb, hosts: map[string]*Host{}, networks: map[string]*Network{}}
+	e.self = newHost(e, info.Self)
 	e.hosts["self"] = e.self
-	if n := e.info.Network; n.Name != "" {
+	if n := info.Network; n.Name != "" {
 		e.networks[n.Name] = newNetwork(e, n)
 	}
-	return e, nil
+	return e
 }
 
 // openHook lets tests make a step of the construction fail.

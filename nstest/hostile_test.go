@@ -38,7 +38,6 @@ func TestHostileRequests(t *testing.T) {
 		wire.MethodLink:      {wire.LinkParams{}, wire.LinkParams{Host: "web", Network: "none"}},
 		wire.MethodPartition: {wire.PartitionParams{}, wire.PartitionParams{Groups: [][]string{{}, {}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"web"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"none"}}}},
 		wire.MethodDescribe:  {wire.OpenParams{}},
-		wire.MethodAttach:    {wire.OpenParams{}},
 		"nonsense":           {struct{}{}, json.RawMessage(`{"a":1}`), json.RawMessage(`[]`)},
 	}
 	null, err := os.Open(os.DevNull)

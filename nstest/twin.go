@@ -26,16 +26,17 @@ func startTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twi
 	if err != nil {
 		return nil, wrap("start hermetic process", cfg.Name, "", err)
 	}
-	env, err := Open(ctx, cfg)
+	params, err := cfg.params()
 	if err != nil {
-		return nil, err
+		return nil, wrap("open environment", cfg.Name, "", err)
 	}
-	files, err := env.callFiles(ctx, wire.MethodAttach, nil, nil)
+	params.Attached = true
+	env, inside, err := openWith(ctx, params, nil)
 	if err != nil {
-		return nil, wrap("start hermetic process", cfg.Name, "", errors.Join(err, env.Close()))
+		return nil, wrap("open environment", cfg.Name, "", err)
 	}
 	p := plan(env)
-	p.Connection, p.Environment = files[0], env
+	p.Connection, p.Environment = inside, env
 	if attaching() {
 		p.Hold = func(pid int) error { return awaitDebugger(ctx, pid) }
 	}
@@ -72,20 +73,13 @@ func (p *twinProcess) HostPid() int { return p.Process.HostPid() }
 
 // inherited is the environment that this process was started in as a twin.
 var inherited = sync.OnceValues(func() (*Env, error) {
-	e := &Env{leave: func() {}, hosts: map[string]*Host{}, networks: map[string]*Network{}}
-	var err error
-	if e.conn, err = wire.NewClient(twin.This().Environment); err != nil {
+	conn, err := wire.NewClient(twin.This().Environment)
+	if err != nil {
 		return nil, fmt.Errorf("nstest: connect to the environment: %w", err)
 	}
-	if err := e.call(context.Background(), wire.MethodDescribe, nil, &e.info); err != nil {
+	var info wire.OpenResult
+	if _, err := conn.Call(context.Background(), wire.MethodDescribe, nil, &info); err != nil {
 		return nil, fmt.Errorf("nstest: describe the environment: %w", err)
 	}
-	e.name = e.info.Name
-	e.tb = ginkgo.GinkgoTB()
-	e.self = newHost(e, e.info.Self)
-	e.hosts["self"] = e.self
-	if n := e.info.Network; n.Name != "" {
-		e.networks[n.Name] = newNetwork(e, n)
-	}
-	return e, nil
+	return newEnv(conn, info, ginkgo.GinkgoTB()), nil
 })

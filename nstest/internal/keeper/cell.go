@@ -25,10 +25,7 @@ type cell struct {
 	sockets pid1.Ran // the init's first program
 }
 
-// isPlain reports whether every environment that asks for nothing else has such a cell.
-func (c *cell) isPlain() bool { return c.kinds == ns.All && c.count == 0 }
-
-func (c *cell) leaseIDs() (err error) {
+func (c *cell) leaseIDs(context.Context) (err error) {
 	switch {
 	case !c.kinds.Has(ns.User):
 		c.ids = c.server.ids
@@ -50,7 +47,7 @@ func (c *cell) leaseIDs() (err error) {
 }
 
 // startInit starts the init in all its namespaces at once. It waits for its first program.
-func (c *cell) startInit() (err error) {
+func (c *cell) startInit(context.Context) (err error) {
 	owner := 0
 	if c.lease != nil {
 		owner = c.lease.Base
@@ -59,7 +56,7 @@ func (c *cell) startInit() (err error) {
 	return err
 }
 
-func (c *cell) writeMaps() error {
+func (c *cell) writeMaps(context.Context) error {
 	if !c.kinds.Has(ns.User) {
 		return nil
 	}
@@ -75,7 +72,7 @@ func (c *cell) writeMaps() error {
 }
 
 // makeSockets has the init become root and make what the keeper needs to configure the network. It does not wait for it.
-func (c *cell) makeSockets() error {
+func (c *cell) makeSockets(context.Context) error {
 	var p pid1.Program
 	p.SetCredentials(0, 0, nil)
 	if c.kinds.Has(ns.Net) {
@@ -123,40 +120,4 @@ func (c *cell) release() error {
 		c.lease.Release()
 	}
 	return err
-}
-
-// close ends a cell that is no environment's.
-func (c *cell) close() error { return errors.Join(c.kill(), c.reap(), c.release()) }
-
-// The steps of opening an environment that its cell is made in. They have nothing to do where there was a spare one.
-
-func (e *environment) leaseIDs(context.Context) error {
-	if e.isPlain() {
-		if c := e.server.spare.take(); c != nil {
-			e.cell = *c
-			return nil
-		}
-	}
-	return e.cell.leaseIDs()
-}
-
-func (e *environment) startInit(context.Context) error {
-	if e.init != nil {
-		return nil
-	}
-	return e.cell.startInit()
-}
-
-func (e *environment) writeMaps(context.Context) error {
-	if e.userNS != nil {
-		return nil
-	}
-	return e.cell.writeMaps()
-}
-
-func (e *environment) makeSockets(context.Context) error {
-	if e.sockets != nil {
-		return nil
-	}
-	return e.cell.makeSockets()
 }

@@ -24,6 +24,7 @@ type environment struct {
 	zone    *names.Zone
 	cable   *cable   // of its own host; nil without a network
 	entered pid1.Ran // the init's program that takes on the root
+	next    func()   // has the next environment made; nil while this is a spare one
 
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
@@ -31,6 +32,8 @@ type environment struct {
 	procs    map[int]*process
 	faults   map[int][][]string
 	number   int
+	plots    []*plot // for hosts to come
+	built    int     // hosts that were asked for
 	closed   bool
 	ended    chan struct{} // closed when close has finished
 	closeErr error
@@ -131,8 +134,21 @@ func (e *environment) watch() {
 // closeLogged is close for those who have nobody to tell.
 func (e *environment) closeLogged() {
 	if err := e.close(); err != nil {
-		fmt.Fprintf(os.Stderr, "keeper: close environment %s: %v\n", e.params.Name, err)
+		fmt.Fprintf(os.Stderr, "keeper: close environment %s: %v\n", e.name(), err)
 	}
+}
+
+// rename names the environment for whoever has asked for one like it.
+func (e *environment) rename(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.params.Name = name
+}
+
+func (e *environment) name() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.params.Name
 }
 
 func (e *environment) result() wire.OpenResult {
@@ -159,8 +175,8 @@ func (e *environment) close() error {
 	}
 	e.closed = true
 	hosts, networks := maps.Clone(e.hosts), e.networks // a host that is being made may still be taken out of the map
-	procs := e.procs
-	e.procs = map[int]*process{}
+	procs, plots := e.procs, e.plots
+	e.procs, e.plots = map[int]*process{}, nil
 	e.mu.Unlock()
 	defer close(e.ended)
 
@@ -170,6 +186,9 @@ func (e *environment) close() error {
 		if h != nil {
 			errs = append(errs, h.close())
 		}
+	}
+	for _, p := range plots {
+		errs = append(errs, p.close())
 	}
 	errs = append(errs, e.reap())
 	for _, p := range procs {

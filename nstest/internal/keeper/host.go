@@ -121,11 +121,11 @@ func (h *host) boot(made pid1.Ran, zone *names.Zone) error {
 	if !h.own.Net {
 		return nil
 	}
-	if h.route, err = rtnl.FromFile(files[0]); err != nil {
-		return errors.Join(err, files[1].Close(), files[2].Close())
+	p, err := newPlot(files)
+	if err != nil {
+		return err
 	}
-	h.dns, err = names.Serve(zone, h.name, files[1], files[2])
-	return err
+	return h.settle(p, zone)
 }
 
 // attach plugs cables into the host and returns when frames pass through them.
@@ -277,7 +277,7 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 			err = errors.Join(err, e.drop(k, h, cables))
 		}
 	}()
-	kinds := ns.Net
+	var kinds ns.Kinds
 	if !p.NetOnly {
 		kinds |= ns.Mount | ns.UTS
 	}
@@ -287,8 +287,22 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 	if h.own.IPC {
 		kinds |= ns.IPC
 	}
+	e.tally()
 	var network, root pid1.Program
-	sockets(&network, e.server.sysctls)
+	if pl := e.vacant(); pl != nil {
+		if err = h.settle(pl, e.zone); err != nil {
+			return nil, err
+		}
+		netns, err := h.route.NetNS()
+		if err != nil {
+			return nil, err
+		}
+		defer netns.Close()
+		ns.EnterNet(&network, netns)
+	} else {
+		kinds |= ns.Net
+		sockets(&network, e.server.sysctls)
+	}
 	programs := []*pid1.Program{&network}
 	if !p.NetOnly {
 		e.root.Host(&root, p.Name, h.own, addresses(cables))
@@ -299,13 +313,20 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 		return nil, &stepError{"start init", err}
 	}
 	// The host makes its root while its cables are plugged in.
-	err = h.boot(ran[0], e.zone)
+	if kinds.Has(ns.Net) {
+		err = h.boot(ran[0], e.zone)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err == nil {
 		if err = h.attach(ctx, e, cables); err != nil {
 			err = &stepError{"attach network", err}
+		}
+	}
+	if !kinds.Has(ns.Net) {
+		if _, nerr := ran[0](); err == nil && nerr != nil {
+			err = &stepError{"enter network namespace", nerr}
 		}
 	}
 	for _, root := range ran[1:] {

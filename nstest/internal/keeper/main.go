@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
@@ -115,7 +116,8 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	switch req.Method {
 	case wire.MethodOpen:
 	case wire.MethodTrim:
-		return wire.Reply{}, s.spare.drop()
+		s.spare.drop()
+		return wire.Reply{}, nil
 	default:
 		return wire.Reply{}, &wire.Error{Op: req.Method, Message: "not a request for a keeper"}
 	}
@@ -123,22 +125,39 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	if err := req.Decode(&params); err != nil {
 		return wire.Reply{}, err
 	}
-	e, err := s.open(ctx, params)
-	if err != nil {
-		return wire.Reply{}, err
+	recipe := s.recipe(params)
+	e := s.spare.take(recipe)
+	if e == nil {
+		var err error
+		if e, err = s.open(ctx, params); err != nil {
+			return wire.Reply{}, err
+		}
 	}
-	ours, theirs, err := wire.Pair()
+	return e.serve(params, sync.OnceFunc(func() { s.restock(recipe, params) }))
+}
+
+// serve hands the environment to whoever has asked for one with these parameters. It calls next when there is time to
+// make the next one.
+func (e *environment) serve(params wire.OpenParams, next func()) (wire.Reply, error) {
+	e.rename(params.Name)
+	e.next = next
+	conn, err := e.connect(e.handle, func() {
+		next()
+		e.recall()
+		e.closeLogged() // whoever held the connection is done with the environment
+	})
 	if err != nil {
 		return wire.Reply{}, errors.Join(err, e.close())
 	}
-	if e.isPlain() {
-		s.spare.restock(s)
+	files := []*os.File{conn}
+	if !params.Attached {
+		next()
+		return wire.Reply{Result: e.result(), Files: files}, nil
 	}
-	go func() {
-		defer e.closeLogged() // whoever held the connection is done with the environment
-		if err := wire.Serve(context.Background(), ours, e.handle); err != nil {
-			fmt.Fprintf(os.Stderr, "keeper: environment %s: %v\n", e.params.Name, err)
-		}
-	}()
-	return wire.Reply{Result: e.result(), Files: []*os.File{theirs}}, nil
+	// The next one can wait until the process has started: until then both processors have enough to do.
+	inside, err := e.connect(e.handleInside, func() {})
+	if err != nil {
+		return wire.Reply{}, errors.Join(err, conn.Close())
+	}
+	return wire.Reply{Result: e.result(), Files: append(files, inside)}, nil
 }

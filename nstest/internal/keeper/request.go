@@ -18,12 +18,6 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	switch req.Method {
 	case wire.MethodDescribe:
 		return wire.Reply{Result: e.result()}, req.Decode(nil)
-	case wire.MethodAttach:
-		if err := req.Decode(nil); err != nil {
-			return wire.Reply{}, err
-		}
-		f, err := e.attach()
-		return wire.Reply{Files: f}, err
 	case wire.MethodHost:
 		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
 			h, err := e.addHost(ctx, p)
@@ -43,6 +37,7 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			return n.result(), nil, nil
 		})
 	case wire.MethodSpawn:
+		defer e.next()
 		return answer(req, func(p wire.SpawnParams) (any, []*os.File, error) { return noted(e.spawn(p, req.Files)) })
 	case wire.MethodWait:
 		return answer(req, func(p wire.ProcParams) (any, []*os.File, error) {
@@ -76,28 +71,27 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	return wire.Reply{}, refuse(unix.ENOSYS, "unknown request %q", req.Method)
 }
 
-// attach makes a further connection, for a process inside. Its end is not the environment's, and it cannot ask for that,
-// nor for more connections.
-func (e *environment) attach() ([]*os.File, error) {
+// connect makes a connection to the environment, on which handle answers until somebody hangs up; then end is called.
+func (e *environment) connect(handle wire.Handler, end func()) (*os.File, error) {
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		return nil, err
 	}
 	go func() {
-		err := wire.Serve(context.Background(), ours, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
-			switch req.Method {
-			case wire.MethodClose:
-				return wire.Reply{}, refuse(unix.EPERM, "this environment ends with the process that it was made for")
-			case wire.MethodAttach:
-				return wire.Reply{}, refuse(unix.EPERM, "only who has opened the environment attaches to it")
-			}
-			return e.handle(ctx, req)
-		})
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "keeper: environment %s: %v\n", e.params.Name, err)
+		defer end()
+		if err := wire.Serve(context.Background(), ours, handle); err != nil {
+			fmt.Fprintf(os.Stderr, "keeper: environment %s: %v\n", e.name(), err)
 		}
 	}()
-	return []*os.File{theirs}, nil
+	return theirs, nil
+}
+
+// handleInside is handle for a process inside, with which the environment does not end.
+func (e *environment) handleInside(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+	if req.Method == wire.MethodClose {
+		return wire.Reply{}, refuse(unix.EPERM, "this environment ends with the process that it was made for")
+	}
+	return e.handle(ctx, req)
 }
 
 // answer decodes the parameters of a request and carries it out.

@@ -3,9 +3,9 @@
 // A program that opens environments has one keeper: a child, the same binary again, in a PID and mount namespace of
 // its own (and, started by an ordinary user, a user namespace), as PID 1 there. Every process of every environment
 // descends from it, so that the kernel ends them all when it ends; and it ends when the program does, however that
-// does. It alone touches switches, and has the namespaces of the next environment ready (spare). What it is asked for
-// comes over connections that environments may hold too, so it believes nothing that it is told about kernel objects:
-// they come as file descriptors.
+// does. It alone touches switches, and has the next environment ready (spare). What it is asked for comes over connections
+// that environments may hold too, so it believes nothing that it is told about kernel objects: they come as file
+// descriptors.
 package keeper
 
 import (

@@ -140,7 +140,10 @@ func tryAttach(ctx context.Context, s *Switch, hosts ...*host) ([]PortID, error)
 	if err := s.WaitUp(ctx, ids...); err != nil {
 		return nil, err
 	}
-	for _, h := range hosts {
+	for i, h := range hosts {
+		if err := h.conn.WaitUp(ctx, ports[i].Index); err != nil {
+			return nil, err
+		}
 		if err := h.conn.WaitAddr(ctx, h.v6); err != nil {
 			return nil, err
 		}

@@ -2,11 +2,22 @@ package ns
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"golang.org/x/sys/unix"
 )
+
+// NewNet appends to p what puts the init into a new network namespace.
+func NewNet(p *pid1.Program) {
+	p.Call("unshare network namespace", unix.SYS_UNSHARE, pid1.Int(unix.CLONE_NEWNET))
+}
+
+// EnterNet appends to p what puts the init into a network namespace that is there (setns(2)).
+func EnterNet(p *pid1.Program, netns *os.File) {
+	p.Call("enter network namespace", unix.SYS_SETNS, p.File(netns), pid1.Int(unix.CLONE_NEWNET))
+}
 
 // ShiftClocks appends to p what puts everything that the init starts later into a time namespace with these offsets
 // (time_namespaces(7), Linux 5.6). /proc must be the init's own.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -202,6 +203,21 @@ func protect(f *os.File, attrs uint64) error {
 		return fmt.Errorf("protect %s: %w", f.Name(), err)
 	}
 	return nil
+}
+
+// Identify names what is at each of these paths now: another file or directory at one of them, or none, has another name.
+func (m *Machine) Identify(paths []string) string {
+	var b strings.Builder
+	for _, path := range paths {
+		fi, err := m.stat(path)
+		if err != nil {
+			fmt.Fprintf(&b, "%s: %v\n", path, err)
+			continue
+		}
+		st := fi.Sys().(*syscall.Stat_t)
+		fmt.Fprintf(&b, "%s: %d %d %o %d %d\n", path, st.Dev, st.Ino, st.Mode, st.Uid, st.Gid)
+	}
+	return b.String()
 }
 
 // stat reports what is at path in the machine, following no final link.

@@ -8,7 +8,7 @@ import (
 // The methods that a keeper answers. Open and Trim are for the control connection of the process that started the keeper;
 // the others are for the connection that Open hands back, which can name nothing outside its own environment.
 const (
-	MethodOpen       = "open"       // OpenParams → OpenResult, one file: the connection of the environment
+	MethodOpen       = "open"       // OpenParams → OpenResult, one file: the connection of the environment[, one for a process inside]
 	MethodTrim       = "trim"       // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
 	MethodHost       = "host"       // HostParams → HostResult
 	MethodNetwork    = "network"    // NetworkParams → NetworkResult
@@ -22,7 +22,6 @@ const (
 	MethodHeal       = "heal"       // HealParams → nothing
 	MethodRemoveHost = "removehost" // JoinParams → nothing
 	MethodDescribe   = "describe"   // nothing → OpenResult
-	MethodAttach     = "attach"     // nothing → nothing, one file: a further connection, whose end is not the environment's
 	MethodClose      = "close"      // nothing → nothing: the environment is gone when the answer comes
 )
 
@@ -59,6 +58,7 @@ type OpenParams struct {
 	AllowIOUring bool
 	Loopback     bool // no network but lo
 	Network      NetworkParams
+	Attached     bool   // a second connection is wanted, for the process that will be started inside; its end is not the environment's
 	FailAt       string `json:",omitempty"` // tests only: the step of construction that fails
 	CancelAt     string `json:",omitempty"` // tests only: the step of construction that waits to be cancelled
 }

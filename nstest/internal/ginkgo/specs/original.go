@@ -268,6 +268,7 @@ func (o *original) begin(unit *node, config any, name string) (*session, error) 
 		if t, err = o.start(config, name); err != nil {
 			return nil, err
 		}
+		o.endPrevious() // while the program of the new twin is read
 	}
 	_ = t.Link.Send(order{Job: newJob(unit, o.data)}) // if it has ended, whoever waits for it says why
 	return &session{original: o, twin: t, unit: unit, config: config}, nil

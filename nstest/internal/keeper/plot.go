@@ -1,0 +1,81 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hermetic-go/nstest/nstest/internal/names"
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+)
+
+// A plot is where a host is built: a network namespace, as the sockets in it that the keeper works with. They keep it
+// alive; a process need not be in it.
+type plot struct {
+	route    *rtnl.Conn
+	udp, tcp *os.File // for DNS
+}
+
+// newPlot takes over the files that the program of sockets has returned.
+func newPlot(files []*os.File) (*plot, error) {
+	route, err := rtnl.FromFile(files[0])
+	if err != nil {
+		return nil, errors.Join(err, files[1].Close(), files[2].Close())
+	}
+	return &plot{route: route, udp: files[1], tcp: files[2]}, nil
+}
+
+func (p *plot) close() error {
+	return errors.Join(p.route.Close(), p.udp.Close(), p.tcp.Close())
+}
+
+// plan has the environment make plots for hosts that are still to come. After an error the environment is of no use: its
+// init may be anywhere.
+func (e *environment) plan(n int) error {
+	own := e.hosts[self]
+	if n == 0 || own.route == nil {
+		return nil
+	}
+	home, err := own.route.NetNS()
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	for range n {
+		var p pid1.Program
+		ns.NewNet(&p)
+		sockets(&p, e.server.sysctls)
+		ns.EnterNet(&p, home)
+		files, err := e.agent.Run(&p)
+		if err != nil {
+			return fmt.Errorf("make plot: %w", err)
+		}
+		pl, err := newPlot(files)
+		if err != nil {
+			return err
+		}
+		e.plots = append(e.plots, pl)
+	}
+	return nil
+}
+
+// vacant is a plot that nobody has built on; nil if there is none.
+func (e *environment) vacant() *plot {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || len(e.plots) == 0 {
+		return nil
+	}
+	p := e.plots[0]
+	e.plots = e.plots[1:]
+	return p
+}
+
+// settle makes the plot the host's.
+func (h *host) settle(p *plot, zone *names.Zone) (err error) {
+	h.route = p.route
+	h.dns, err = names.Serve(zone, h.name, p.udp, p.tcp)
+	return err
+}
