@@ -4,16 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
 // attaching reports whether hermetic processes wait for a debugger.
-func attaching() bool {
-	on, _ := strconv.ParseBool(os.Getenv("NSTEST_ATTACH"))
-	return on
-}
+func attaching() bool { return twin.Attaching() }
 
 // awaitDebugger says how to attach a debugger to a hermetic process, and waits until one is or the process has ended.
 func awaitDebugger(ctx context.Context, pid int) error {

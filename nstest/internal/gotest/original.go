@@ -78,7 +78,7 @@ func (o *original) start() error {
 		o.parser.reports = true
 	}
 	plan.Stderr = plan.Stdout
-	if !sameFile(os.Stdout, os.Stderr) {
+	if !twin.SameOutput() {
 		plan.Stderr = os.Stderr
 	}
 	var err error
@@ -251,10 +251,4 @@ func (o *original) collect(open OpenRoot) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func sameFile(a, b *os.File) bool {
-	x, errX := a.Stat()
-	y, errY := b.Stat()
-	return errX == nil && errY == nil && os.SameFile(x, y)
 }

@@ -6,17 +6,15 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
 // selection is the value of -test.run that selects the test of this name alone, and of its subtests those that run
 // selects, the value that the original has.
 func selection(run, name string) string {
 	elements := strings.Split(name, "/")
-	exact := make([]string, len(elements))
-	for i, e := range elements {
-		exact[i] = "^" + regexp.QuoteMeta(e) + "$"
-	}
-	test := strings.Join(exact, "/")
+	test := twin.Pattern(name)
 	var selected []string
 	for _, pattern := range alternatives(run) {
 		if !selects(pattern, elements) {

@@ -2,6 +2,7 @@ package twin
 
 import (
 	"flag"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -37,6 +38,15 @@ func Arguments(args []string, extra ...string) []string {
 		args = args[n:]
 	}
 	return append(append(out, extra...), args...)
+}
+
+// Pattern is the value of -test.run that selects the test of this name alone, with its subtests.
+func Pattern(name string) string {
+	var elements []string
+	for e := range strings.SplitSeq(name, "/") {
+		elements = append(elements, "^"+regexp.QuoteMeta(e)+"$")
+	}
+	return strings.Join(elements, "/")
 }
 
 func isBool(name string) bool {

@@ -33,6 +33,14 @@ type stream struct {
 	done   chan struct{}
 }
 
+// SameOutput reports whether the program's standard output and error are one file. Then a twin's have to go to one
+// writer, so that they stay in order.
+func SameOutput() bool {
+	stdout, outErr := os.Stdout.Stat()
+	stderr, errErr := os.Stderr.Stat()
+	return outErr == nil && errErr == nil && os.SameFile(stdout, stderr)
+}
+
 // newOutput makes a pipe to each writer. To one that is there twice there is one pipe, so that what goes to it stays in
 // order.
 func newOutput(writers ...io.Writer) (*Output, error) {

@@ -4,12 +4,19 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// Attaching reports whether NSTEST_ATTACH asks for twins that wait for a debugger.
+func Attaching() bool {
+	on, _ := strconv.ParseBool(os.Getenv("NSTEST_ATTACH"))
+	return on
+}
 
 // A Process is a twin's process, as whoever has started it sees it.
 type Process interface {

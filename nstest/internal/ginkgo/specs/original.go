@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -55,7 +54,7 @@ func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...a
 	config, _ := ginkgo.GinkgoConfiguration()
 	o := &original{launch: launch, description: description, deferred: map[*byte]bool{}, args: []string{"-ginkgo.seed=" + strconv.FormatInt(config.RandomSeed, 10)}}
 	if named, ok := t.(interface{ Name() string }); ok {
-		o.args = append(o.args, "-test.run=^"+quote(named.Name())+"$")
+		o.args = append(o.args, "-test.run="+twin.Pattern(named.Name()))
 	}
 	o.spares = spares{original: o, limit: spareLimit()}
 	theOriginal = o
@@ -77,18 +76,6 @@ func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...a
 		}
 	}()
 	return ginkgo.RunSpecs(t, description, around...)
-}
-
-// quote is a test's name as a pattern for -test.run, which has one for each level.
-func quote(name string) string {
-	var b strings.Builder
-	for _, c := range name {
-		if strings.ContainsRune(`\.+*?()|[]{}^$`, c) {
-			b.WriteByte('\\')
-		}
-		b.WriteRune(c)
-	}
-	return strings.ReplaceAll(b.String(), "/", "$/^")
 }
 
 // around is around every node.
@@ -276,7 +263,7 @@ func (o *original) begin(unit *node, config any, name string) (*session, error) 
 
 func (o *original) start(config any, name string) (*twin.Twin, error) {
 	var stderr io.Writer = standardOutput{}
-	if !sameFile(os.Stdout, os.Stderr) {
+	if !twin.SameOutput() {
 		stderr = standardError{}
 	}
 	return o.launch(config, name, o.scratch.visible(), standardOutput{}, stderr, o.args...)
@@ -290,12 +277,6 @@ type (
 
 func (standardOutput) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
 func (standardError) Write(p []byte) (int, error)  { return os.Stderr.Write(p) }
-
-func sameFile(a, b *os.File) bool {
-	x, errX := a.Stat()
-	y, errY := b.Stat()
-	return errX == nil && errY == nil && os.SameFile(x, y)
-}
 
 // newJob says what is to be constructed for unit: the containers that it is in, and everything in it.
 func newJob(unit *node, data []byte) *job {

@@ -36,7 +36,7 @@ const minMemory = 1 << 30
 // spareLimit is how many spares there may be: 1, or what NSTEST_SPARES says, if that is less. Twins that wait for a
 // debugger are not started ahead.
 func spareLimit() int {
-	if os.Getenv("NSTEST_ATTACH") != "" {
+	if twin.Attaching() {
 		return 0
 	}
 	n, err := strconv.Atoi(os.Getenv("NSTEST_SPARES"))
