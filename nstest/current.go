@@ -3,6 +3,7 @@ package nstest
 import (
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/onsi/ginkgo/v2"
 
@@ -14,6 +15,9 @@ import (
 //
 // It can be called from any node that runs in a spec's environment. Elsewhere it panics: in bodies of containers, which
 // run when there is no spec yet; in nodes that are InProcess, which have none; and in suites under ginkgo.RunSpecs.
+//
+// With NSTEST_INPROCESS=1 it is an environment beside the spec, made at the spec's first call as the zero Config says: the
+// spec is outside of it, With is ignored, and specs of an Ordered container have one each.
 func Current() *Env {
 	if inProcess() {
 		return beside()
@@ -36,17 +40,26 @@ func inProcess() bool {
 	return on
 }
 
-// besides are the environments of specs that run in the suite's process.
-var besides = map[string]*Env{}
+// besides are the environments of specs that run in the suite's process, by the specs' texts.
+var besides = struct {
+	sync.Mutex // held while one is made, so that goroutines of a spec get the same
+	envs       map[string]*Env
+}{envs: map[string]*Env{}}
 
 // beside is an environment for a spec that runs in the suite's process, which is outside of it.
 func beside() *Env {
+	besides.Lock()
+	defer besides.Unlock()
 	key := ginkgo.CurrentSpecReport().FullText()
-	if env := besides[key]; env != nil {
+	if env := besides.envs[key]; env != nil {
 		return env
 	}
 	env := New(ginkgo.GinkgoTB(), Config{Name: key})
-	besides[key] = env
-	ginkgo.DeferCleanup(func() { delete(besides, key) })
+	besides.envs[key] = env
+	ginkgo.DeferCleanup(func() {
+		besides.Lock()
+		defer besides.Unlock()
+		delete(besides.envs, key)
+	})
 	return env
 }

@@ -48,8 +48,8 @@ import (
 //   - In a spec's process a goroutine of ours waits for the suite's, and another one beside a node that takes a context. Who
 //     looks for leaked goroutines (gleak, goleak) needs a snapshot from before, taken in a node without a context.
 //
-// NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger. NSTEST_SPARES=0 does without the spare
-// process that is otherwise prepared while a spec runs, so that the next one starts sooner.
+// NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger: see Current. NSTEST_SPARES=0 does without the
+// spare process that is otherwise prepared while a spec runs, so that the next one starts sooner.
 //
 // It needs what Open needs; a suite under ginkgo.RunSpecs is not changed by importing nstest.
 func RunSpecs(t ginkgo.GinkgoTestingT, description string, args ...any) bool {
@@ -68,7 +68,7 @@ type Decorator = specs.Decorator
 var InProcess = specs.InProcess
 
 // With says what the environment of a container or spec is like; the innermost one counts. In an Ordered container,
-// whose specs share one, it decorates the outermost.
+// whose specs share one, it decorates the outermost. With NSTEST_INPROCESS=1 it is ignored.
 func With(cfg Config) Decorator { return specs.With(&cfg) }
 
 // launchSpec is a specs.Launcher.
