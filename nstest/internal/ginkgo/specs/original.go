@@ -217,13 +217,14 @@ func (o *original) runSuiteNode(ctx context.Context, in *insides, n *node) {
 	}
 	o.torn = n.kind.Is(suiteTeardown)
 	o.suite.run(ctx, in, n.id, nil, n.location, n.kind)
+	if !n.kind.Is(suiteTeardown) {
+		return
+	}
 	o.mu.Lock()
 	err := errors.Join(o.ends...)
+	o.ends = nil
 	o.mu.Unlock()
-	if n.kind.Is(suiteTeardown) && err != nil {
-		o.mu.Lock()
-		o.ends = nil
-		o.mu.Unlock()
+	if err != nil {
 		in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
 	}
 }
