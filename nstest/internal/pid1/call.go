@@ -63,11 +63,6 @@ func (p *Program) Symlink(to, path string) Result {
 	return p.Try("symlink "+path, unix.SYS_SYMLINKAT, p.String(to), Int(unix.AT_FDCWD), p.String(path))
 }
 
-// Unlink removes a file.
-func (p *Program) Unlink(path string) Result {
-	return p.Call("unlink "+path, unix.SYS_UNLINKAT, Int(unix.AT_FDCWD), p.String(path), Int(0))
-}
-
 // Chdir is chdir(2).
 func (p *Program) Chdir(path string) Result {
 	return p.Call("chdir "+path, unix.SYS_CHDIR, p.String(path))
@@ -96,11 +91,6 @@ func (p *Program) Touch(path string, mode uint32) {
 // Sethostname is sethostname(2).
 func (p *Program) Sethostname(name string) {
 	p.Call("set host name "+name, unix.SYS_SETHOSTNAME, p.Bytes([]byte(name)), Int(len(name)))
-}
-
-// Setdomainname is setdomainname(2).
-func (p *Program) Setdomainname(name string) {
-	p.Call("set domain name "+name, unix.SYS_SETDOMAINNAME, p.Bytes(append([]byte(name), 0)), Int(len(name)))
 }
 
 // SetCredentials takes on groups, gid and uid, real, effective and saved: three calls.

@@ -38,14 +38,6 @@ var (
 	kernelProbes = []*probe{clone3, pidfd, openTree, mountSetattr, cgroup, filter, ioURing, ptrace, corePattern}
 )
 
-// HaveIOUring tells whether io_uring_setup(2) is there and allowed.
-func HaveIOUring() error {
-	if err := tryIOUring(); err != nil {
-		return live().judge("io_uring", "io_uring_setup", err)
-	}
-	return nil
-}
-
 func systemCall(name, since string, required bool, try func() error) *probe {
 	p := &probe{name: "syscall." + name, title: name, required: required, cost: needed}
 	if !required {

@@ -1,9 +1,6 @@
 package probe
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 var (
 	bridge = &probe{
@@ -46,14 +43,6 @@ var (
 	}
 	networkProbes = []*probe{bridge, veth, netem, nfTables, tun, vsock}
 )
-
-// HaveVsock tells whether the kernel speaks AF_VSOCK at the moment.
-func HaveVsock() error {
-	if !live().vsock() {
-		return &Absent{Feature: "AF_VSOCK", Cause: fmt.Errorf("/proc/net/protocols does not list it"), Remedy: "sudo modprobe vsock"}
-	}
-	return nil
-}
 
 // vsock reads instead of opening a socket: that would load the module.
 func (m *machine) vsock() bool { return strings.Contains(m.text("/proc/net/protocols"), "AF_VSOCK") }

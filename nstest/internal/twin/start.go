@@ -166,10 +166,7 @@ func (t *Twin) failure() string {
 	return t.state
 }
 
-// Ended is closed when the process has ended, and its environment with it.
-func (t *Twin) Ended() <-chan struct{} { return t.ended }
-
-// Wait waits for that. It returns how the process ended, in words.
+// Wait waits until the process has ended, and its environment with it. It returns how the process ended, in words.
 func (t *Twin) Wait() (state string, err error) {
 	<-t.ended
 	return t.state, t.err
