@@ -188,14 +188,20 @@ func TestAProgramOutlivesItsKeeper(t *testing.T) {
 	s.gone(t, v, live, time.Now())
 }
 
-// Whenever somebody is killed, also in the middle of opening and closing, nothing is left. NSTEST_SEED repeats a run.
-func TestNothingIsLeftAtAnyMoment(t *testing.T) {
+// dice are thrown for who is killed and when. NSTEST_SEED has them fall as in the run that logged it.
+func dice(t *testing.T) *rand.Rand {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if v, err := strconv.ParseUint(os.Getenv("NSTEST_SEED"), 10, 64); err == nil {
 		seed = v
 	}
 	t.Logf("NSTEST_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// Whenever somebody is killed, also in the middle of opening and closing, nothing is left.
+func TestNothingIsLeftAtAnyMoment(t *testing.T) {
+	random := dice(t)
 	var slowest time.Duration
 	for i := range times(6, 20, 200) {
 		who, early, delay := random.IntN(3), random.IntN(4) == 0, time.Duration(random.IntN(200_000))*time.Microsecond

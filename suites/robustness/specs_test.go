@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -58,11 +57,12 @@ func TestASuiteRunsInAProgram(t *testing.T) {
 
 // Whenever a suite is killed, nothing of its specs is left: not while a spec starts, while it runs, while it ends.
 func TestNothingIsLeftOfAKilledSuite(t *testing.T) {
+	random := dice(t)
 	var slowest time.Duration
 	for i := range times(4, 10, 50) {
 		s := look()
 		v := start(t, "suite")
-		delay := time.Duration(rand.IntN(700_000)) * time.Microsecond
+		delay := time.Duration(random.IntN(700_000)) * time.Microsecond
 		if i%4 > 0 { // else while it is starting
 			v.until(t, "Will run")
 		}
