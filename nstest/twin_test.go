@@ -3,11 +3,14 @@ package nstest
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
+	"github.com/hermetic-go/nstest/nstest/leaks"
 )
 
 // TestTwin is both: the original starts the test binary again for this test alone, and that makes a host.
@@ -63,5 +66,20 @@ func TestTwin(t *testing.T) {
 	}
 	if err := tw.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A twin whose environment ends before it can be started is none, and nothing of it is left.
+func TestATwinWithoutEnvironment(t *testing.T) {
+	leaks.Check(t)
+	tw, err := startTwin(context.Background(), Config{Name: "gone"}, func(env *Env) twin.Plan {
+		if err := env.Close(); err != nil {
+			t.Error(err)
+		}
+		return twin.Plan{Args: []string{"-test.run=^$"}, Stdout: io.Discard, Stderr: io.Discard}
+	})
+	var e *Error
+	if tw != nil || !errors.As(err, &e) || !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "start hermetic process") {
+		t.Errorf("got %v and error %v, want one that says that the environment is closed", tw, err)
 	}
 }
