@@ -60,6 +60,21 @@ func (s *scratch) tidy() error {
 	return err
 }
 
+// take makes it the directory that was handed out, if one was. One that the node has begun just now gives way to it.
+func (s *scratch) take(dir string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	begun := s.dir
+	if dir == "" || dir == begun {
+		return nil
+	}
+	s.dir = dir
+	if begun == "" {
+		return nil
+	}
+	return errors.Join(os.Setenv("TMPDIR", dir), os.Remove(begun))
+}
+
 // name is the directory, "" if nothing is in it.
 func (s *scratch) name() string {
 	s.mu.Lock()
@@ -161,8 +176,8 @@ func (o *original) unpack(packed []byte) []byte {
 	if err := json.Unmarshal(packed, &h); err != nil {
 		ginkgo.Fail(fmt.Sprintf("nstest: take in what SynchronizedBeforeSuite has handed out: %v", err))
 	}
-	o.scratch.mu.Lock()
-	defer o.scratch.mu.Unlock()
-	o.scratch.dir = h.Scratch
+	if err := o.scratch.take(h.Scratch); err != nil {
+		ginkgo.Fail(fmt.Sprintf("nstest: take over the directory for the suite's temporary files: %v", err))
+	}
 	return h.Data
 }
