@@ -6,12 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
-
-// attaching reports whether hermetic processes wait for a debugger.
-func attaching() bool { return twin.Attaching() }
 
 // awaitDebugger says how to attach a debugger to a hermetic process, and waits until one is or the process has ended.
 func awaitDebugger(ctx context.Context, pid int) error {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
 	"golang.org/x/sys/unix"
 )
 
@@ -62,7 +63,7 @@ func awaitHeld(pid int) error {
 // The test is also the program whose twin waits.
 func TestATwinWaitsForADebugger(t *testing.T) {
 	const inside = "the twin runs"
-	if attaching() {
+	if twin.Attaching() {
 		Run(t, func(*testing.T, *Env) { fmt.Println(inside) })
 		return
 	}

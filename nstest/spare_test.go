@@ -183,7 +183,7 @@ func TestASpareShowsWhatTheMachineHasNow(t *testing.T) {
 const look = `hostname; id; pwd; umask; ulimit -a
 ls -lnA / /dev /tmp /run /var/tmp /dev/shm /dev/mqueue | awk '/^[-dlcbps]/ { $2 = $6 = $7 = $8 = "" } { print }'
 sed 's/^[0-9]* [0-9]* [0-9:]* //; s/lowerdir.*//; s/inode64.*//; s/[ug]id=[0-9]*//g' /proc/self/mountinfo
-ls /proc | grep '^[0-9]'; cat /proc/1/comm; ls -l /proc/1/fd | wc -l
+wait; for p in /proc/[0-9]*; do read -r comm < $p/comm && echo "$p $comm"; done; ls -l /proc/1/fd | wc -l
 grep -E '^(Cap|Sec|NoNew|Groups|Uid|Gid|NSp)' /proc/self/status
 cat /proc/net/route /proc/net/if_inet6 /proc/net/ipv6_route | awk '{ NF = 6; print }' | sort; cut -d: -f1 /proc/net/dev
 cat /proc/net/tcp /proc/net/udp | awk '{ print $2, $3, $4 }' | sort; ls /sys/class/net; cat /etc/hosts /etc/resolv.conf

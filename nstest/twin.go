@@ -37,7 +37,7 @@ func startTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twi
 	}
 	p := plan(env)
 	p.Connection, p.Environment = inside, env
-	if attaching() {
+	if twin.Attaching() {
 		p.Hold = func(pid int) error { return awaitDebugger(ctx, pid) }
 	}
 	p.Start = func(args, environ []string, files []*os.File) (twin.Process, error) {

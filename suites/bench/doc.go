@@ -11,8 +11,8 @@
 // keeper's growth over 1,000 environments.
 //
 // BenchmarkSpec runs specs under RunSpecs, in suites of 10 and of 2,000, the latter in 200 containers or in one (flat): cold
-// without a spare process (though with a spare environment) and warm with one, where a spec takes 20 ms, which do not count. Beside each the same program
-// starts and ends without running a test (bare).
+// without a spare process, though with a spare environment, and warm with one, where a spec takes 20 ms, which do not count.
+// Beside each the same program starts and ends without running a test (bare).
 //
 // A row is p50-µs, p90-µs and p99-µs of single rounds, and how many rounds a second (envs/s) all workers did together,
 // the kernel's clearing up included. Flags, after -args:

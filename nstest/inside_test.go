@@ -14,24 +14,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attach makes a further connection to an environment, and hands out its socket too.
-func attach(t *testing.T, env *Env) (*wire.Client, *net.UnixConn) {
+// openInside opens an environment with the connection for a process inside, and hands out its socket too.
+func openInside(t *testing.T) (*Env, *wire.Client, *net.UnixConn) {
 	t.Helper()
-	files, err := env.callFiles(t.Context(), wire.MethodAttach, nil, nil)
-	if err != nil || len(files) != 1 {
-		t.Fatalf("attach: %d files, %v", len(files), err)
+	params, err := Config{Name: t.Name()}.params()
+	if err != nil {
+		t.Fatal(err)
 	}
-	socket, err := net.FileConn(files[0])
+	params.Attached = true
+	env, inside, err := openWith(t.Context(), params, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	socket, err := net.FileConn(inside)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = socket.Close() })
-	client, err := wire.NewClient(files[0])
+	client, err := wire.NewClient(inside)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	return client, socket.(*net.UnixConn)
+	return env, client, socket.(*net.UnixConn)
 }
 
 // hangUp ends a connection, and returns when the keeper has noticed.
@@ -43,19 +53,15 @@ func hangUp(t *testing.T, client *wire.Client, socket *net.UnixConn) {
 	}
 }
 
-func TestAnAttachedConnection(t *testing.T) {
-	env := New(t, Config{})
-	client, socket := attach(t, env)
+func TestTheConnectionOfAProcessInside(t *testing.T) {
+	env, client, socket := openInside(t)
 
 	var info wire.OpenResult
 	if _, err := client.Call(t.Context(), wire.MethodDescribe, nil, &info); err != nil || !reflect.DeepEqual(info, env.info) {
 		t.Errorf("described as %+v, %v, want %+v", info, err, env.info)
 	}
-	for _, method := range []string{wire.MethodClose, wire.MethodAttach} {
-		files, err := client.Call(t.Context(), method, nil, nil)
-		if !errors.Is(err, unix.EPERM) || len(files) > 0 {
-			t.Errorf("%s: %d files, %v, want EPERM", method, len(files), err)
-		}
+	if _, err := client.Call(t.Context(), wire.MethodClose, nil, nil); !errors.Is(err, unix.EPERM) {
+		t.Errorf("close: %v, want EPERM", err)
 	}
 	var web wire.HostResult
 	if _, err := client.Call(t.Context(), wire.MethodHost, wire.HostParams{Name: "web"}, &web); err != nil {
@@ -64,7 +70,7 @@ func TestAnAttachedConnection(t *testing.T) {
 
 	hangUp(t, client, socket)
 	if out, err := env.Self().Command("echo", "alive").Output(); err != nil || string(out) != "alive\n" {
-		t.Errorf("when an attached connection has ended: %q, %v", out, err)
+		t.Errorf("when that connection has ended: %q, %v", out, err)
 	}
 	if err := env.call(t.Context(), wire.MethodJoin, wire.JoinParams{Host: web.Name}, nil); err != nil {
 		t.Errorf("the host that it has made: %v", err)
