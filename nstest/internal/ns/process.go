@@ -124,7 +124,7 @@ func (p *Process) Kill() error {
 func (p *Process) Wait() (unix.WaitStatus, error) {
 	var status unix.WaitStatus
 	for {
-		_, err := unix.Wait4(p.PID, &status, 0, nil)
+		_, err := unix.Wait4(p.PID, &status, unix.WALL, nil) // whatever signal tells of its end
 		if err == unix.EINTR {
 			continue
 		}

@@ -23,6 +23,11 @@ func EnterNet(p *pid1.Program, netns *os.File) {
 // (time_namespaces(7), Linux 5.6). /proc must be the init's own.
 func ShiftClocks(p *pid1.Program, monotonic, boottime time.Duration) {
 	p.Call("unshare time namespace", unix.SYS_UNSHARE, pid1.Int(unix.CLONE_NEWTIME))
+	p.WriteFile("/proc/self/timens_offsets", Clocks{monotonic, boottime}.lines(), 0, 0)
+}
+
+// lines are the offsets as the kernel reads them.
+func (c Clocks) lines() string {
 	line := func(clock string, d time.Duration) string {
 		sec := d.Nanoseconds() / 1e9
 		nsec := d.Nanoseconds() % 1e9
@@ -31,7 +36,7 @@ func ShiftClocks(p *pid1.Program, monotonic, boottime time.Duration) {
 		}
 		return fmt.Sprintf("%s %d %d\n", clock, sec, nsec)
 	}
-	p.WriteFile("/proc/self/timens_offsets", line("monotonic", monotonic)+line("boottime", boottime), 0, 0)
+	return line("monotonic", c.Monotonic) + line("boottime", c.Boottime)
 }
 
 // Renumber appends to p what makes the one id that the caller has look like uid and gid, in a nested user namespace

@@ -127,3 +127,9 @@ func (p *Program) Exec(paths, args, env []string) {
 		p.mark(p.Call("execute "+path, unix.SYS_EXECVE, p.String(path), argv, envp), flagExec)
 	}
 }
+
+// ExecFile is execveat(2) of the file itself, which is no script; it belongs at the end of a program.
+func (p *Program) ExecFile(f Arg, args, env []string) {
+	argv, envp := p.Strings(args), p.Strings(env)
+	p.mark(p.Call("execute program", unix.SYS_EXECVEAT, f, p.String(""), argv, envp, Int(unix.AT_EMPTY_PATH)), flagExec)
+}

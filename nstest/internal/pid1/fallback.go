@@ -194,7 +194,7 @@ func (f *fallback) run(im *image) {
 // could not.
 func (f *fallback) start(im *image) {
 	f.status.op = -1
-	pid, pidfd, errno := clone(im.flags|unix.CLONE_VFORK|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), im.ops, f.status)
+	pid, pidfd, errno := clone2(im.flags|unix.CLONE_VFORK|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), im.ops, f.status)
 	op := int(f.status.op)
 	if im.kind == kindFork && op >= 0 { // the calls were ours, not the sender's
 		op = noChild

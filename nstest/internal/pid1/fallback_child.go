@@ -9,8 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A childStatus is where a child says why it could not execute its program, in memory that parent and child share.
-type childStatus struct{ op, errno int32 }
+// A childStatus is where a child says why it could not execute its program, in memory that parent and child share, and that
+// stays where it is: so the kernel reads and writes here what goes with a child's making, too.
+type childStatus struct {
+	op, errno int32
+	pidfd     int32
+	args      cloneArgs // of clone3(2)
+	tids      [maxPIDLevels]int32
+}
 
 func newChildStatus() (*childStatus, error) {
 	b, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
@@ -27,30 +33,38 @@ var (
 	childResults  [maxOps]int64
 )
 
-// clone is clone(2) without CLONE_VM: a child with a copy of our memory, whose one thread runs become. It returns when the
-// child has executed a program or ended.
+func (s *childStatus) unmap() { _ = unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(s)), 4096)) }
+
+// clone2 is clone with clone(2), which takes its arguments in registers.
+func clone2(flags uintptr, ops []rawOp, status *childStatus) (pid, pidfd int, errno unix.Errno) {
+	status.pidfd = -1
+	args := [3]uintptr{flags, 0, uintptr(unsafe.Pointer(&status.pidfd))}
+	if runtime.GOARCH == "s390x" {
+		args[0], args[1] = args[1], args[0]
+	}
+	pid, errno = clone(unix.SYS_CLONE, args, ops, status)
+	return pid, int(status.pidfd), errno
+}
+
+// clone makes, by clone(2) or clone3(2) without CLONE_VM, a child with a copy of our memory, whose one thread runs become.
+// With CLONE_VFORK it returns when the child has executed a program or ended.
 //
 //go:noinline
 //go:norace
 //go:nocheckptr
-func clone(flags uintptr, ops []rawOp, status *childStatus) (pid, pidfd int, errno unix.Errno) {
+func clone(nr uintptr, args [3]uintptr, ops []rawOp, status *childStatus) (pid int, errno unix.Errno) {
 	if len(ops) == 0 {
-		return 0, -1, unix.EINVAL
+		return 0, unix.EINVAL
 	}
-	fd := int32(-1)
 	var mask uint64
-	arg0, arg1 := flags, uintptr(0)
-	if runtime.GOARCH == "s390x" {
-		arg0, arg1 = arg1, arg0
-	}
 	// No handler of the runtime may run in the child, which has one thread and none of the runtime's state in order.
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&everySignal)), uintptr(unsafe.Pointer(&mask)), 8, 0, 0)
-	r, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, arg0, arg1, uintptr(unsafe.Pointer(&fd)), 0, 0, 0)
+	r, _, errno := syscall.RawSyscall6(nr, args[0], args[1], args[2], 0, 0, 0)
 	if r == 0 && errno == 0 {
 		become(&ops[0], len(ops), status)
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
-	return int(r), int(fd), errno
+	return int(r), errno
 }
 
 // become runs the calls of a new process. Nothing here may need the runtime: no allocation, no growth of the stack, no

@@ -1,0 +1,285 @@
+package ns
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"golang.org/x/sys/unix"
+)
+
+// A Way is the system call by which a process comes into namespaces: three make new ones, and BySetns joins those that exist.
+type Way int
+
+// The four ways.
+const (
+	ByClone   Way = iota // clone(2)
+	ByClone3             // clone3(2)
+	ByUnshare            // unshare(2)
+	BySetns              // setns(2)
+)
+
+// String is the name of the system call.
+func (w Way) String() string {
+	if w < ByClone || w > BySetns {
+		return fmt.Sprintf("way %d", int(w))
+	}
+	return []string{"clone", "clone3", "unshare", "setns"}[w]
+}
+
+// forChildren are the kinds that unshare(2) and setns(2) change for later children alone.
+const forChildren = PID | Time
+
+// An Entry says how a process is to come into namespaces.
+type Entry struct {
+	Way   Way
+	Kinds Kinds
+	Into  []*os.File // BySetns: namespaces, or a pidfd, of which Kinds are entered; in this order
+
+	Cgroup *os.File // ByClone3: where the process is born, if not nil
+	SetTID []int32  // ByClone3: its number in its PID namespace, and in those around it
+
+	// Clocks are the offsets of a time namespace that is unshared; nil leaves it as it is.
+	Clocks *Clocks
+}
+
+// Clocks are the offsets of a time namespace.
+type Clocks struct{ Monotonic, Boottime time.Duration }
+
+// An Entrant is a process that is in its namespaces and has executed no program yet: it has one thread, waits, and ends
+// with the connection to it.
+type Entrant struct {
+	PID   int      // in the caller's PID namespace
+	PIDFD *os.File // the entrant's own
+
+	agent *pid1.Agent // of the process, until it executes a program
+
+	// The direct child of this program: the process itself, unless that had to be forked by one that had unshared what is
+	// for children. Then forked is the process, and outer the connection to the one between.
+	child  *Process
+	outer  *pid1.Agent
+	forked *pid1.Child
+}
+
+// Enter starts a process and takes it into namespaces. In a new user namespace no id is mapped yet.
+//
+// An error is that of the first system call that failed, with the way and the kinds; nothing is left then.
+func Enter(e Entry) (_ *Entrant, err error) {
+	var x *Entrant
+	switch {
+	case e.Way == ByClone3, e.Way == ByClone && e.Kinds.Has(Time):
+		x, err = startRawly(e)
+	case e.Way == ByClone:
+		x, err = startEntrant(e.Kinds)
+	case e.Way == ByUnshare, e.Way == BySetns:
+		x, err = startEntrant(0)
+	default:
+		return nil, fmt.Errorf("%v: %w", e.Way, unix.EINVAL)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.Way != ByUnshare && e.Way != BySetns {
+		return x, nil
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, x.End())
+		}
+	}()
+	kinds, err := e.enter(x.agent)
+	if err != nil {
+		return nil, err
+	}
+	if kinds&forChildren != 0 {
+		if err := x.fork(); err != nil {
+			return nil, fmt.Errorf("fork after %v of %v namespaces: %w", e.Way, kinds, err)
+		}
+	}
+	return x, nil
+}
+
+// enter has an init unshare namespaces, or join some, and returns which kinds those are.
+func (e Entry) enter(init *pid1.Agent) (Kinds, error) {
+	var p pid1.Program
+	kinds := e.Kinds
+	if e.Way == ByUnshare {
+		p.Call("unshare "+e.Kinds.name(), unix.SYS_UNSHARE, pid1.Int(e.Kinds))
+		if e.Clocks != nil {
+			p.WriteFile("/proc/self/timens_offsets", e.Clocks.lines(), 0, 0)
+		}
+	}
+	if e.Way == BySetns {
+		for _, f := range e.Into {
+			k, err := KindOf(f)
+			switch {
+			case err == nil: // a namespace
+				kinds |= k
+			case errors.Is(err, unix.ENOTTY): // a pidfd
+				k = e.Kinds
+			default:
+				return 0, fmt.Errorf("setns %s: %w", f.Name(), err)
+			}
+			p.Call("setns "+k.name(), unix.SYS_SETNS, p.File(f), pid1.Int(k))
+		}
+	}
+	_, err := init.Run(&p)
+	return kinds, err
+}
+
+// name is the kinds as an error has them.
+func (k Kinds) name() string {
+	if k == 0 {
+		return "of no namespace"
+	}
+	return k.String() + " namespace"
+}
+
+// KindOf is the kind of the namespace that f is. The error is ENOTTY if f is none (Linux 4.11).
+func KindOf(f *os.File) (Kinds, error) {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var kind int
+	var failed error
+	if err := c.Control(func(fd uintptr) { kind, failed = unix.IoctlRetInt(int(fd), unix.NS_GET_NSTYPE) }); err != nil {
+		return 0, err
+	}
+	return Kinds(kind), failed
+}
+
+// fork puts x into what it has unshared for its children: a child of its own takes its place.
+func (x *Entrant) fork() error {
+	sub, child, err := x.agent.Fork(0)
+	if err != nil {
+		return err
+	}
+	x.outer, x.agent = x.agent, sub
+	x.forked, x.PID, x.PIDFD = child, child.PID, child.PIDFD
+	return nil
+}
+
+// startEntrant starts a process with one thread in new namespaces. What it is, an init, is no matter to it as long as it
+// waits: it does what it is told and ends with the connection.
+func startEntrant(kinds Kinds) (*Entrant, error) {
+	image, err := pid1.Image()
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := pid1.Socket()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	defer null.Close()
+	proc, err := Start(Spec{
+		Path: image.Path, Image: image.File, Args: image.Args, Env: image.Env,
+		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, DieWithUs: true,
+	})
+	if err != nil {
+		return nil, errors.Join(enterError(ByClone, kinds, err), ours.Close())
+	}
+	return &Entrant{PID: proc.PID, PIDFD: proc.PIDFD, agent: pid1.NewAgent(ours), child: proc}, nil
+}
+
+// enterError leaves out of err what is said of the process that is started, which is nobody's concern.
+func enterError(way Way, kinds Kinds, err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return fmt.Errorf("%v %s: %w", way, kinds.name(), errno)
+	}
+	return err
+}
+
+// startRawly is startEntrant for what the syscall package cannot do: clone3(2) in general, and clone(2) with CLONE_NEWTIME,
+// for which it takes clone3.
+func startRawly(e Entry) (*Entrant, error) {
+	image, err := pid1.Image()
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(image.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open init: %w", err)
+	}
+	defer file.Close()
+	ours, theirs, err := pid1.Socket()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	defer null.Close()
+
+	var p pid1.Program
+	dieWithParent(&p)
+	if e.Kinds.Has(User) {
+		keepCapabilities(&p) // the init is executed before its ids are mapped
+	}
+	const high = 64 // above whatever number our files have: what is put to the low ones replaces nothing that is needed
+	from := func(f *os.File) pid1.Arg {
+		return p.Call("duplicate "+f.Name(), unix.SYS_FCNTL, p.File(f), pid1.Int(unix.F_DUPFD_CLOEXEC), pid1.Int(high)).Arg()
+	}
+	init, control, standard := from(file), from(theirs), from(null)
+	for fd := range 3 {
+		p.Dup3(standard, fd)
+	}
+	p.Dup3(control, 3)
+	p.ExecFile(init, image.Args, image.Env)
+
+	x := &Entrant{}
+	onImmortalThread(func() {
+		if e.Way == ByClone {
+			x.PID, x.PIDFD, err = pid1.Clone2(uintptr(e.Kinds)|uintptr(unix.SIGCHLD), &p)
+		} else {
+			x.PID, x.PIDFD, err = pid1.Clone3(pid1.Clone3Args{Flags: uint64(e.Kinds), Cgroup: e.Cgroup, SetTID: e.SetTID}, &p)
+		}
+	})
+	if err != nil {
+		return nil, errors.Join(enterError(e.Way, e.Kinds, err), ours.Close())
+	}
+	x.agent, x.child = pid1.NewAgent(ours), &Process{PID: x.PID, PIDFD: x.PIDFD}
+	return x, nil
+}
+
+func dieWithParent(p *pid1.Program) {
+	p.Call("die with parent", unix.SYS_PRCTL, pid1.Int(unix.PR_SET_PDEATHSIG), pid1.Int(unix.SIGKILL))
+}
+
+// keepCapabilities makes all of them ambient, so that they survive execve(2) whatever the user id.
+func keepCapabilities(p *pid1.Program) {
+	setCapabilities(p, ^uint32(0))
+	for _, c := range ambient() {
+		p.Try("keep capability", unix.SYS_PRCTL, pid1.Int(unix.PR_CAP_AMBIENT), pid1.Int(unix.PR_CAP_AMBIENT_RAISE), pid1.Int(c), pid1.Int(0), pid1.Int(0))
+	}
+}
+
+// loseAmbient leaves it to execve(2) which capabilities there are afterwards: all for user 0, none for others.
+func loseAmbient(p *pid1.Program) {
+	p.Call("lower ambient capabilities", unix.SYS_PRCTL, pid1.Int(unix.PR_CAP_AMBIENT), pid1.Int(unix.PR_CAP_AMBIENT_CLEAR_ALL), pid1.Int(0), pid1.Int(0), pid1.Int(0))
+	setCapabilities(p, 0)
+}
+
+// setCapabilities makes all capabilities effective and permitted, as they are in a new user namespace.
+func setCapabilities(p *pid1.Program, inheritable uint32) {
+	ne := binary.NativeEndian
+	header := ne.AppendUint32(ne.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0)
+	var data []byte
+	for range 2 {
+		for _, set := range []uint32{^uint32(0), ^uint32(0), inheritable} {
+			data = ne.AppendUint32(data, set)
+		}
+	}
+	p.Call("set capabilities", unix.SYS_CAPSET, p.Bytes(header), p.Bytes(data))
+}
