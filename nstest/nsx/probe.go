@@ -57,8 +57,9 @@ func be(name string, f func(*Parent, json.RawMessage) (any, error)) {
 	runtime.LockOSThread() // it is the first thread while packages are initialised
 	n, _ := strconv.Atoi(os.Getenv(filesVariable))
 	// What the probe starts is no probe, and has none of its files unless it passes them.
-	os.Unsetenv(variable)
-	os.Unsetenv(filesVariable)
+	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(filesVariable)); err != nil {
+		os.Exit(3)
+	}
 	p := &Parent{link: newLink(os.NewFile(ns.FirstFile, "parent"))}
 	for i := range n + 1 {
 		unix.CloseOnExec(ns.FirstFile + i)

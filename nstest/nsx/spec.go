@@ -91,17 +91,17 @@ func (s Spec) AsRoot() Spec {
 func (s Spec) check() error {
 	switch {
 	case len(s.Into) > 0 && s.How != Setns:
-		return fmt.Errorf("Into is for Setns, and How is %v", s.How)
+		return fmt.Errorf("there is something in Into, which is for Setns, and How is %v", s.How)
 	case len(s.Into) == 0 && s.How == Setns:
-		return fmt.Errorf("How is Setns, and Into names nothing to join")
+		return fmt.Errorf("nothing to join is in Into, and How is Setns")
 	case s.How == Setns && len(s.UIDMaps)+len(s.GIDMaps) > 0:
-		return fmt.Errorf("UIDMaps and GIDMaps are for a new user namespace, and How is Setns")
+		return fmt.Errorf("id maps are for a new user namespace, and How is Setns")
 	case !s.Kinds.Has(User) && (len(s.UIDMaps)+len(s.GIDMaps) > 0 || s.Setgroups != ""):
-		return fmt.Errorf("UIDMaps, GIDMaps and Setgroups are for a user namespace: add User to Kinds")
+		return fmt.Errorf("id maps and Setgroups are for a user namespace: add User to Kinds")
 	case s.TimeOffsets != nil && (s.How != Unshare || !s.Kinds.Has(Time)):
-		return fmt.Errorf("TimeOffsets are for a Time namespace made by Unshare: what clone3 makes is in use, and so its offsets are fixed")
+		return fmt.Errorf("time offsets are for a Time namespace made by Unshare: what clone3 makes is in use, and so its offsets are fixed")
 	case (s.Cgroup != nil || len(s.SetTID) > 0) && s.How != Clone3:
-		return fmt.Errorf("Cgroup and SetTID are for Clone3, and How is %v", s.How)
+		return fmt.Errorf("a Cgroup and a SetTID are for Clone3, and How is %v", s.How)
 	}
 	return nil
 }
