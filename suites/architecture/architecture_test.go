@@ -175,7 +175,7 @@ func TestDependenciesPointDown(t *testing.T) {
 			case within(f.path, "fixtures/"):
 				bad = within(rel, "suites", "cmd", "nstest/internal")
 			case within(f.path, "cmd/"):
-				bad = within(rel, "nstest/internal", "fixtures", "suites") && rel != "suites/all" // which conform runs
+				bad = within(rel, "nstest/internal", "fixtures", "suites") && rel != "suites/all" && rel != "suites/property" // which conform runs
 			case within(f.path, "suites/"):
 				bad = within(rel, "nstest/internal", "cmd")
 			}
@@ -183,6 +183,35 @@ func TestDependenciesPointDown(t *testing.T) {
 				t.Errorf("%s must not import %s", f.path, path)
 			}
 		}
+	}
+}
+
+// Specs of properties are for "nstest conform" as well, which is no test: they are registered by a call, from files that are
+// no tests either. Only suites/all knows all of them.
+func TestPropertiesAreRegisteredByACall(t *testing.T) {
+	const table = module + "/suites/property"
+	registered, listed := map[string]bool{}, map[string]bool{}
+	for _, f := range files(t) {
+		dir := filepath.Dir(f.path)
+		switch {
+		case f.path == "suites/all/all.go":
+			for _, path := range f.imports() {
+				listed[strings.TrimPrefix(path, module+"/")] = true
+			}
+		case slices.Contains(f.imports(), table) && within(f.path, "suites/") && dir != "suites/property" && dir != "suites/all":
+			if f.isTest() {
+				t.Errorf("%s has specs of properties: put them into a file that is no test, for Register", f.path)
+			}
+			registered[dir] = true
+		}
+	}
+	for dir := range registered {
+		if !listed[dir] {
+			t.Errorf("%s has specs of properties, and suites/all does not register them", dir)
+		}
+	}
+	if len(registered) == 0 {
+		t.Error("no suite has any: the search sees nothing")
 	}
 }
 
