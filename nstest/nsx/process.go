@@ -76,7 +76,8 @@ type process struct {
 	output  *os.File   // what it prints
 	once    sync.Once
 
-	ended  chan struct{}
+	ended  chan struct{} // when the process has
+	left   chan struct{} // when its context has no say any more
 	status unix.WaitStatus
 	waited error
 
@@ -100,7 +101,7 @@ func spawn(ctx context.Context, s Spec, probe string, in any) (_ *process, err e
 	if err != nil {
 		return nil, fmt.Errorf("write input: %w", err)
 	}
-	p := &process{probe: probe, ended: make(chan struct{})}
+	p := &process{probe: probe, ended: make(chan struct{}), left: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.abandon())
@@ -130,7 +131,8 @@ func spawn(ctx context.Context, s Spec, probe string, in any) (_ *process, err e
 	}
 	p.execute = func() error {
 		defer p.closeTheirs()
-		env := append(os.Environ(), variable+"="+probe, filesVariable+"="+strconv.Itoa(len(s.Files)), "GORACE=atexit_sleep_ms=0")
+		// Of two variables with one name the first counts. The race detector would sleep for a second at the end.
+		env := append([]string{variable + "=" + probe, filesVariable + "=" + strconv.Itoa(len(s.Files)), "GORACE=atexit_sleep_ms=0"}, os.Environ()...)
 		return p.entrant.Execute(ns.Execution{
 			Image: image, Args: []string{"nstest-probe", probe}, Env: env, Output: p.output, Files: append([]*os.File{theirs}, s.Files...),
 			UID: s.UID, GID: s.GID, KeepCapabilities: s.KeepCapabilities, NewUser: s.Kinds.Has(User),
@@ -142,8 +144,7 @@ func spawn(ctx context.Context, s Spec, probe string, in any) (_ *process, err e
 		}
 	}
 	go p.wait()
-	stop := context.AfterFunc(ctx, func() { _ = p.entrant.Kill() })
-	go func() { <-p.ended; stop() }()
+	go p.watch(ctx)
 	_ = p.link.send(message{Value: input}) // if it has died already, whoever listens to it is told
 	return p, nil
 }
@@ -262,6 +263,9 @@ func (p *process) Continue(answer any) error {
 // next is what the probe says next, but for its error.
 func (p *process) next() (message, error) {
 	var m message
+	if p.execute != nil {
+		return m, fmt.Errorf("listen to probe %s: its gate is closed: call OpenGate first", p.probe)
+	}
 	switch err := p.link.receive(&m); {
 	case errors.Is(err, io.EOF):
 		<-p.ended
@@ -292,6 +296,16 @@ func (p *process) wait() {
 	close(p.ended)
 }
 
+// watch kills the process when its context ends.
+func (p *process) watch(ctx context.Context) {
+	defer close(p.left)
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		_ = p.entrant.Kill() // it can only have ended
+	}
+}
+
 // Wait waits for the process's end, and says how it ended.
 func (p *process) Wait() (syscall.WaitStatus, error) {
 	<-p.ended
@@ -318,6 +332,7 @@ func (p *process) Close() error {
 		err := p.entrant.Kill()
 		p.closeTheirs()
 		<-p.ended
+		<-p.left
 		p.closed = errors.Join(err, p.waited, p.entrant.Close(), p.link.file.Close(), p.output.Close())
 	})
 	return p.closed

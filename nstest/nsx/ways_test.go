@@ -158,6 +158,9 @@ func TestGateHoldsTheProbeBack(t *testing.T) {
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/uid_map", p.PID()), fmt.Appendf(nil, "7 %d 1", os.Getuid()), 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Await(nil); err == nil || !strings.Contains(err.Error(), "OpenGate") {
+		t.Errorf("a probe behind its gate was awaited: %v", err)
+	}
 	if err := p.OpenGate(); err != nil {
 		t.Fatal(err)
 	}

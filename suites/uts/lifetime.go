@@ -27,7 +27,7 @@ func registerLifetime() {
 		pin := filepath.Join(GinkgoTB().TempDir(), "pin")
 		last, err := nsx.Spawn(ctx, nsx.Spec{Kinds: nsx.UTS}, watch, nil)
 		Expect(err).NotTo(HaveOccurred())
-		defer last.Close()
+		DeferCleanup(last.Close)
 		Expect(last.Await(nil)).To(Succeed())
 		inode, err := last.Inode(nsx.UTS)
 		Expect(err).NotTo(HaveOccurred())

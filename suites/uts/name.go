@@ -63,7 +63,7 @@ func renamed(ctx SpecContext, c *property.Check, s nsx.Spec, to names) (inside, 
 	GinkgoHelper()
 	sibling, err := nsx.Spawn(ctx, nsx.Spec{}, watch, nil)
 	Expect(err).NotTo(HaveOccurred())
-	defer sibling.Close()
+	DeferCleanup(sibling.Close)
 	Expect(sibling.Await(nil)).To(Succeed())
 
 	inside, err = nsx.Run(ctx, s, rename, to)
@@ -83,7 +83,7 @@ func kept(ctx SpecContext, c *property.Check, s nsx.Spec, to string) (before, af
 	GinkgoHelper()
 	child, err := nsx.Spawn(ctx, s, watch, nil)
 	Expect(err).NotTo(HaveOccurred())
-	defer child.Close()
+	DeferCleanup(child.Close)
 	Expect(child.Await(&before)).To(Succeed())
 	Expect(before).To(Equal(look()), "it begins with a copy")
 	if s.Kinds.Has(nsx.UTS) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
@@ -163,10 +164,25 @@ func (x *Entrant) fork() error {
 	return nil
 }
 
+// entrantArgs are what a process is called that has executed no program of its caller's yet.
+var entrantArgs = []string{"nstest-entrant"}
+
+// single is the program with one thread: the static init. The one in Go has several, which no user or time namespace takes.
+func single() (*os.File, error) {
+	f, err := pid1.Static()
+	switch {
+	case errors.Is(err, unix.EACCES):
+		return nil, fmt.Errorf("start a process with one thread: %w (what to do: sysctl -w vm.memfd_noexec=1)", err)
+	case err == nil && f == nil:
+		return nil, fmt.Errorf("start a process with one thread: there is no program for it on %s: %w", runtime.GOARCH, errors.ErrUnsupported)
+	}
+	return f, err
+}
+
 // startEntrant starts a process with one thread in new namespaces. What it is, an init, is no matter to it as long as it
 // waits: it does what it is told and ends with the connection.
 func startEntrant(kinds Kinds) (*Entrant, error) {
-	image, err := pid1.Image()
+	image, err := single()
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +197,7 @@ func startEntrant(kinds Kinds) (*Entrant, error) {
 	}
 	defer null.Close()
 	proc, err := Start(Spec{
-		Path: image.Path, Image: image.File, Args: image.Args, Env: image.Env,
+		Image: image, Args: entrantArgs, Env: []string{},
 		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, DieWithUs: true,
 	})
 	if err != nil {
@@ -202,15 +218,10 @@ func enterError(way Way, kinds Kinds, err error) error {
 // startRawly is startEntrant for what the syscall package cannot do: clone3(2) in general, and clone(2) with CLONE_NEWTIME,
 // for which it takes clone3.
 func startRawly(e Entry) (*Entrant, error) {
-	image, err := pid1.Image()
+	image, err := single()
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(image.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open init: %w", err)
-	}
-	defer file.Close()
 	ours, theirs, err := pid1.Socket()
 	if err != nil {
 		return nil, err
@@ -231,12 +242,12 @@ func startRawly(e Entry) (*Entrant, error) {
 	from := func(f *os.File) pid1.Arg {
 		return p.Call("duplicate "+f.Name(), unix.SYS_FCNTL, p.File(f), pid1.Int(unix.F_DUPFD_CLOEXEC), pid1.Int(high)).Arg()
 	}
-	init, control, standard := from(file), from(theirs), from(null)
+	init, control, standard := from(image), from(theirs), from(null)
 	for fd := range 3 {
 		p.Dup3(standard, fd)
 	}
 	p.Dup3(control, 3)
-	p.ExecFile(init, image.Args, image.Env)
+	p.ExecFile(init, entrantArgs, []string{})
 
 	x := &Entrant{}
 	onImmortalThread(func() {

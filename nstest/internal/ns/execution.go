@@ -72,7 +72,7 @@ func (x *Entrant) Execute(e Execution) error {
 	return fmt.Errorf("start probe: %w", err)
 }
 
-// Wait returns when the process has ended, and how. It must be called once, before End or instead of it.
+// Wait returns when the process has ended, and how. It must be called once, and then Close; or End alone.
 func (x *Entrant) Wait() (unix.WaitStatus, error) {
 	if x.forked == nil {
 		return x.child.Wait()
