@@ -118,3 +118,32 @@ var _ = Describe("HaveInterface, HaveIDMap and HaveSysctl", func() {
 		Expect(text).To(And(ContainSubstring("other"), ContainSubstring("spec"), ContainSubstring("kernel.hostname")))
 	})
 })
+
+var _ = Describe("HaveProcess, HaveMessageQueue, HaveRoute and Reach", func() {
+	It("look at machines", func() {
+		web, client := nstest.Current().Host("web"), nstest.Current().Host("client")
+		sleep := web.Command("sleep", "1234")
+		Expect(sleep.Start()).To(Succeed())
+		Expect(web).To(HaveProcess("sleep 1234"))
+		Expect(client).NotTo(HaveProcess("sleep 1234"))
+
+		Expect(client).NotTo(Reach("web:80"))
+		l, err := web.Listen("tcp", ":80")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(l.Close)
+		Expect(client).To(Reach("web:80"))
+
+		lan := nstest.Current().Network("").Prefixes()[0].String()
+		Expect(client).To(And(HaveRoute(lan), Not(HaveRoute("default")), Not(HaveRoute(lan[:len(lan)-1]))))
+		Expect(os.Getpid()).To(HaveRoute(lan))
+
+		const key = 0x4e53
+		id, _, errno := unix.Syscall(unix.SYS_MSGGET, key, unix.IPC_CREAT|0o600, 0)
+		Expect(errno).To(BeZero())
+		Expect(nstest.Current()).To(HaveMessageQueue(key))
+		Expect(web).NotTo(HaveMessageQueue(key))
+		_, _, errno = unix.Syscall(unix.SYS_MSGCTL, id, unix.IPC_RMID, 0)
+		Expect(errno).To(BeZero())
+		Expect(nstest.Current()).NotTo(HaveMessageQueue(key))
+	})
+})
