@@ -3,12 +3,14 @@ package property
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/onsi/ginkgo/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/hermetic-go/nstest/nstest"
 	"github.com/hermetic-go/nstest/suites/internal/require"
 )
 
@@ -17,6 +19,9 @@ const patience = 2 * time.Minute
 
 // It makes the spec of a property: its text is the table's, its label the id. On a kernel that is too old it is skipped.
 // A SpecTimeout among args takes the place of two minutes.
+//
+// The spec may change whatever it finds around it, because that is its environment. Where it is not in one, as under
+// NSTEST_INPROCESS=1, it fails before it begins; unless nstest.InProcess is among args: such a spec only looks.
 func It(id string, body func(ginkgo.SpecContext, *Check), args ...any) bool {
 	p := Find(id)
 	decorators := []any{ginkgo.Label(id), ginkgo.Offset(1), ginkgo.SpecTimeout(patience)}
@@ -27,6 +32,9 @@ func It(id string, body func(ginkgo.SpecContext, *Check), args ...any) bool {
 	decorators = append(decorators, func(ctx ginkgo.SpecContext) {
 		c := &Check{property: p, evidence: Evidence{ID: id, Text: p.Text}}
 		ginkgo.DeferCleanup(c.keep)
+		if !slices.Contains(args, any(nstest.InProcess)) {
+			c.needEnvironment()
+		}
 		c.needKernel()
 		body(ctx, c)
 		c.verify()
@@ -163,6 +171,15 @@ func (e Evidence) String() string {
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// needEnvironment fails a spec that is not in an environment.
+func (c *Check) needEnvironment() {
+	ginkgo.GinkgoHelper()
+	if init, err := os.ReadFile("/proc/1/comm"); err != nil || string(init) != "nstest-init\n" {
+		ginkgo.Fail(fmt.Sprintf("%s is not in an environment (process 1 is %q, %v) and would change the machine's own namespaces:\n"+
+			"run the suite by nstest.RunSpecs, without NSTEST_INPROCESS", c.property.ID, init, err))
+	}
 }
 
 // needKernel skips on a kernel that is older than the property.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/hermetic-go/nstest/nstest"
 )
 
 // fixture names, in the environment of this program, the spec that it is to run.
@@ -19,7 +21,11 @@ var fixtures = map[string]struct {
 	body    func(ginkgo.SpecContext, *Check)
 	want    string // what is said; "" for a spec that passes
 	mustRun string
+	changes bool // what is around it
 }{
+	"not in an environment": {id: "U1", want: "would change the machine's own namespaces", changes: true, body: func(ginkgo.SpecContext, *Check) {
+		panic("the body was run")
+	}},
 	"both controls": {id: "U1", body: func(_ ginkgo.SpecContext, c *Check) {
 		c.Positive("can be seen", func() { c.Saw("a leak", 1) })
 		c.Negative("is not there", func() { c.Saw("a leak", 0) })
@@ -56,13 +62,20 @@ func TestFixture(t *testing.T) {
 		t.Skip("this is run by TestASpecHasToShowItsControls")
 	}
 	RegisterFailHandler(ginkgo.Fail)
-	It(f.id, f.body)
+	var args []any
+	if !f.changes {
+		args = append(args, nstest.InProcess)
+	}
+	It(f.id, f.body, args...)
 	ginkgo.RunSpecs(t, "Fixture")
 }
 
 func TestASpecHasToShowItsControls(t *testing.T) {
 	for name, f := range fixtures {
 		t.Run(name, func(t *testing.T) {
+			if init, err := os.ReadFile("/proc/1/comm"); f.changes && (err != nil || string(init) == "nstest-init\n") {
+				t.Skip("this test is in an environment itself: run it outside as well")
+			}
 			cmd := exec.Command(os.Args[0], "-test.run=^TestFixture$", "-ginkgo.no-color", "-ginkgo.v")
 			cmd.Env = append(os.Environ(), fixture+"="+name, "NSTEST_MUST_RUN="+f.mustRun)
 			out, err := cmd.CombinedOutput()
