@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/hermetic-go/nstest/nstest/nsx"
@@ -155,3 +156,19 @@ func TestSetTID(t *testing.T) {
 		t.Errorf("1 for the first process: %v", err)
 	}
 }
+
+func TestWithoutCapability(t *testing.T) {
+	for _, how := range []nsx.Way{nsx.Clone, nsx.Clone3, nsx.Unshare} {
+		// In a user namespace without a mapped id, a program that is executed has no capabilities.
+		_, err := nsx.Run(t.Context(), nsx.Spec{Kinds: nsx.User}, nested, nsx.Spec{How: how, Kinds: nsx.UTS})
+		want := how.String() + " uts namespace: operation not permitted (it needs CAP_SYS_ADMIN"
+		if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// nested runs a probe of its own.
+var nested = nsx.Register("nested", func(_ *nsx.Parent, s nsx.Spec) (int64, error) {
+	return nsx.Run(context.Background(), s, uptime, nil)
+})
