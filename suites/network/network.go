@@ -1,0 +1,9 @@
+// Package network shows what a network namespace isolates, network_namespaces(7): devices, addresses, ports, tables and sysctls.
+package network
+
+import . "github.com/onsi/ginkgo/v2"
+
+// Register adds the specs to the program's suite.
+func Register() {
+	Describe("Network namespaces", func() {})
+}
