@@ -14,22 +14,25 @@ import (
 // A cell is what an environment lives in: its namespaces, and an init that is root of them and waits for what they are to
 // look like inside. Nothing of that is decided yet.
 type cell struct {
-	server  *server
-	kinds   ns.Kinds
-	count   int          // of ids; 0 is the default
-	lease   *idmap.Lease // nil where ids are the keeper's own
-	ids     idmap.Map    // as the keeper sees what is outside
-	userNS  *os.File     // nil without a user namespace of its own
-	init    *ns.Process
-	agent   *pid1.Agent
-	sockets pid1.Ran // the init's first program
+	server    *server
+	kinds     ns.Kinds
+	missing   ns.Kinds     // of kinds: a test has left them out
+	count     int          // of ids; 0 is the default
+	unshifted bool         // a test has left out that ids are not the keeper's own
+	lease     *idmap.Lease // nil where ids are the keeper's own
+	ids       idmap.Map    // as the keeper sees what is outside
+	userNS    *os.File     // nil without a user namespace of its own
+	init      *ns.Process
+	agent     *pid1.Agent
+	sockets   pid1.Ran // the init's first program
+	omit      []string // calls that a test has left out
 }
 
 func (c *cell) leaseIDs(context.Context) (err error) {
 	switch {
 	case !c.kinds.Has(ns.User):
 		c.ids = c.server.ids
-	case !c.server.shifted:
+	case !c.server.shifted || c.unshifted:
 		c.ids = c.server.ids.Identity()
 		if c.count > 0 {
 			c.ids = c.ids.First(c.count)
@@ -52,12 +55,12 @@ func (c *cell) startInit(context.Context) (err error) {
 	if c.lease != nil {
 		owner = c.lease.Base
 	}
-	c.agent, c.init, err = c.server.spawnInit(c.kinds, owner)
+	c.agent, c.init, err = c.server.spawnInit(c.kinds&^c.missing, owner)
 	return err
 }
 
 func (c *cell) writeMaps(context.Context) error {
-	if !c.kinds.Has(ns.User) {
+	if !c.kinds.Has(ns.User) || c.missing.Has(ns.User) {
 		return nil
 	}
 	if err := c.ids.Write(c.init.PID); err != nil {
@@ -73,6 +76,7 @@ func (c *cell) writeMaps(context.Context) error {
 
 // makeSockets has the init become root and make what the keeper needs to configure the network. It does not wait for it.
 func (c *cell) makeSockets(context.Context) error {
+	c.agent.Omit(c.omit)
 	var p pid1.Program
 	p.SetCredentials(0, 0, nil)
 	if c.kinds.Has(ns.Net) {

@@ -19,12 +19,13 @@ import (
 // An environment is one set of namespaces with its init, its hosts and its networks.
 type environment struct {
 	cell
-	params  wire.OpenParams
-	root    *rootfs.Root
-	zone    *names.Zone
-	cable   *cable   // of its own host; nil without a network
-	entered pid1.Ran // the init's program that takes on the root
-	next    func()   // has the next environment made; nil while this is a spare one
+	params    wire.OpenParams
+	root      *rootfs.Root
+	uncovered bool // a test has left out that the root hides secrets
+	zone      *names.Zone
+	cable     *cable   // of its own host; nil without a network
+	entered   pid1.Ran // the init's program that takes on the root
+	next      func()   // has the next environment made; nil while this is a spare one
 
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host

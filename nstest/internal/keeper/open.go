@@ -25,6 +25,9 @@ const self = "self"
 func (e *environment) check(context.Context) error {
 	p := e.params
 	e.kinds, e.count = ns.All, p.IDCount
+	if err := e.leaveOut(p.LeaveOut); err != nil {
+		return err
+	}
 	for _, name := range p.ShareKinds {
 		k, err := ns.ParseKind(name)
 		switch {
@@ -148,7 +151,7 @@ func (e *environment) buildRoot(context.Context) error {
 	p := e.params
 	spec := rootfs.Spec{
 		Root: p.Root, MachineRoot: p.MachineRoot, Layered: p.Visible, ReadOnly: p.ReadOnly,
-		Devices: p.Devices, Hostname: e.hostname(),
+		Devices: p.Devices, Hostname: e.hostname(), Uncovered: e.uncovered,
 	}
 	if e.lease != nil {
 		spec.UserNS, spec.UID, spec.GID = e.userNS, e.lease.Base, e.lease.Base

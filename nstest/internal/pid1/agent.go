@@ -25,6 +25,7 @@ var errProtocol = errors.New("the init does not keep to the protocol")
 // waits for an answer reads it: making an environment is a chain of short requests, and a goroutine between each would cost
 // as much as they do.
 type Agent struct {
+	omit []string // see Omit
 	gone chan struct{}
 	turn chan struct{} // holds a token for each request under way: the init has the next one when it is done with one
 
@@ -61,6 +62,10 @@ func NewAgent(ours *os.File) *Agent {
 		buf: make([]byte, 16+8*maxOps+1), oob: make([]byte, unix.CmsgSpace(4*maxReturn)),
 	}
 }
+
+// Omit has the init, and those that it forks, go without the calls of these names, as if they had succeeded and done
+// nothing. It is for tests that a spec notices when one of them is missing.
+func (a *Agent) Omit(calls []string) { a.omit = calls }
 
 // Close hangs up: the init exits and its PID namespace ends with it. Whoever waits for an answer gets ErrGone. It may be
 // called more than once.
@@ -170,6 +175,7 @@ func (a *Agent) ForkRun(cloneFlags uintptr, first ...*Program) (sub *Agent, chil
 	}
 	defer theirs.Close()
 	sub = NewAgent(ours)
+	sub.Omit(a.omit)
 	for _, p := range first {
 		ran = append(ran, sub.Begin(p))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -192,6 +193,21 @@ func (p *Program) mark(r Result, flag uint8) {
 	if int(r) < len(p.ops) {
 		p.ops[r].flags |= flag
 	}
+}
+
+// without is p with calls of these names that do nothing. They keep their places.
+func (p *Program) without(names []string) *Program {
+	if len(names) == 0 {
+		return p
+	}
+	q := *p
+	q.ops = slices.Clone(p.ops)
+	for i, o := range q.ops {
+		if slices.Contains(names, o.name) {
+			q.ops[i] = op{name: o.name, nr: unix.SYS_GETPID, flags: flagIgnore}
+		}
+	}
+	return &q
 }
 
 // Len is the number of calls.

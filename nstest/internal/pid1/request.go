@@ -38,7 +38,7 @@ func (a *Agent) request(p *Program, kind uint32, flags uintptr) (reply, error) {
 
 // send sends p. The reply is for await to take: a child, or as many files as p returns.
 func (a *Agent) send(p *Program, kind uint32, flags uintptr) (*request, error) {
-	image, err := p.image(kind, flags)
+	image, err := p.without(a.omit).image(kind, flags)
 	if err != nil {
 		return nil, err
 	}

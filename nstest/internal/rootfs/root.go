@@ -24,6 +24,7 @@ type Spec struct {
 	Shares      []Share
 	Devices     []string // device nodes below /dev
 	Hostname    string
+	Uncovered   bool // nothing is hidden: for a test that this is noticed
 	addrs       []netip.Addr
 }
 
@@ -76,7 +77,10 @@ func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
 		r.built = *b
 	default:
 		places := slices.Clone(m.places)
-		if len(places) > 0 && places[0].cover == coverDir {
+		switch covered := len(places) > 0 && places[0].cover == coverDir; {
+		case covered && spec.Uncovered:
+			places[0].cover = ""
+		case covered:
 			if r.cover, err = m.covering(spec.Layered, spec.ReadOnly); err != nil {
 				return r, err
 			}

@@ -61,6 +61,10 @@ type OpenParams struct {
 	Attached     bool   // a second connection is wanted, for the process that will be started inside; its end is not the environment's
 	FailAt       string `json:",omitempty"` // tests only: the step of construction that fails
 	CancelAt     string `json:",omitempty"` // tests only: the step of construction that waits to be cancelled
+
+	// LeaveOut are guards that the environment is to lack, so that a test can see a spec notice: "namespace uts", "id shift",
+	// "covers", or the name of a call that an init is told to make, such as "install seccomp filter".
+	LeaveOut []string `json:",omitempty"`
 }
 
 // OpenResult is what a caller needs to know of a new environment.
