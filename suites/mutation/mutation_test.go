@@ -1,0 +1,104 @@
+package mutation
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/nstest/leaks"
+	"github.com/hermetic-go/nstest/suites/all"
+	"github.com/hermetic-go/nstest/suites/internal/require"
+)
+
+func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
+
+// subject, in the environment of this program, makes it run the specs.
+const subject = "NSTEST_MUTATION_SUBJECT"
+
+// TestSpecs has the specs of all suites.
+func TestSpecs(t *testing.T) {
+	if os.Getenv(subject) == "" {
+		t.Skip("this is for TestASpecNotices")
+	}
+	RegisterFailHandler(Fail)
+	all.Register()
+	nstest.RunSpecs(t, "specs")
+}
+
+func TestASpecNotices(t *testing.T) {
+	for _, m := range slice(t) {
+		t.Run(m.guard, func(t *testing.T) {
+			if m.root && !require.IsMachineRoot() {
+				t.Skip("the machine's root alone has this guard\nWhat to do: run the suite as root as well")
+			}
+			t.Parallel()
+			if out, passed := run(t, m, ""); !passed {
+				t.Fatalf("%s fails without a mutation:\n%s", m.spec, out)
+			}
+			out, passed := run(t, m, strings.Trim(m.guard+";"+m.also, ";"))
+			if passed {
+				t.Fatalf("%s passes without %q:\n%s", m.spec, m.guard, out)
+			}
+			if strings.Contains(out, "open environment: ") {
+				t.Errorf("an environment could not be made without %q, which says nothing of %s: leave out what needs it too\n%s", m.guard, m.spec, out)
+			}
+			t.Logf("%s: %s", m.spec, strings.TrimSpace(reason.FindString(out)))
+		})
+	}
+}
+
+// reason is why Ginkgo says that a spec has failed.
+var reason = regexp.MustCompile(`(?m)^\s+\[FAILED\](.*\n)+?.*In \[It\]`)
+
+// run runs the spec of a mutation where environments lack guards, and reports whether it has passed.
+func run(t *testing.T, m mutation, leaveOut string) (output string, passed bool) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-test.run=^TestSpecs$", "-ginkgo.no-color", "-ginkgo.label-filter=" + m.spec}
+	env := append(os.Environ(), subject+"=1", "NSTEST_LEAVE_OUT="+leaveOut)
+	var out []byte
+	if m.root {
+		cmd := exec.Command(exe, args...)
+		cmd.Env = env
+		out, err = cmd.CombinedOutput()
+	} else {
+		cmd := nstest.New(t, nstest.Config{}).Self().Command(exe, args...)
+		cmd.Env = env
+		out, err = cmd.CombinedOutput()
+	}
+	if !strings.Contains(string(out), "Ran 1 of ") {
+		t.Fatalf("%s was not run: %v\n%s", m.spec, err, out)
+	}
+	return string(out), err == nil
+}
+
+// slice is what this run is to try.
+func slice(t *testing.T) []mutation {
+	t.Helper()
+	if os.Getenv("NSTEST_SOAK") == "1" {
+		return mutations
+	}
+	part, parts := 1, 8
+	if s := os.Getenv("NSTEST_SLICE"); s != "" {
+		if _, err := fmt.Sscanf(s, "%d/%d", &part, &parts); err != nil || part < 1 || part > parts {
+			t.Fatalf("NSTEST_SLICE=%s: write I/N, such as 2/8", s)
+		}
+	}
+	var list []mutation
+	for i, m := range mutations {
+		if i%parts == part-1 {
+			list = append(list, m)
+		}
+	}
+	return list
+}
