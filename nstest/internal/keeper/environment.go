@@ -19,13 +19,15 @@ import (
 // An environment is one set of namespaces with its init, its hosts and its networks.
 type environment struct {
 	cell
-	params    wire.OpenParams
-	root      *rootfs.Root
-	uncovered bool // a test has left out that the root hides secrets
-	zone      *names.Zone
-	cable     *cable   // of its own host; nil without a network
-	entered   pid1.Ran // the init's program that takes on the root
-	next      func()   // has the next environment made; nil while this is a spare one
+	params      wire.OpenParams
+	root        *rootfs.Root
+	hostsToCome int  // that there are to be plots for
+	uncovered   bool // a test has left out that the root hides secrets
+	zone        *names.Zone
+	cable       *cable   // of its own host; nil without a network
+	entered     pid1.Ran // the init's program that takes on the root
+	planned     pid1.Ran // the init's program that makes plots
+	next        func()   // has the next environment made; nil while this is a spare one
 
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
@@ -83,9 +85,9 @@ func Steps() []string {
 	return names
 }
 
-// open makes an environment. When it fails, everything that was made is gone again.
-func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment, error) {
-	e := &environment{cell: cell{server: s}, params: params, hosts: map[string]*host{}, procs: map[int]*process{},
+// open makes an environment, with plots for hosts to come. When it fails, everything that was made is gone again.
+func (s *server) open(ctx context.Context, params wire.OpenParams, hostsToCome int) (*environment, error) {
+	e := &environment{cell: cell{server: s}, params: params, hostsToCome: hostsToCome, hosts: map[string]*host{}, procs: map[int]*process{},
 		faults: map[int][][]string{}, zone: &names.Zone{}, ended: make(chan struct{})}
 	for _, st := range steps {
 		err := ctx.Err()
@@ -105,6 +107,9 @@ func (s *server) open(ctx context.Context, params wire.OpenParams) (*environment
 			}
 			return nil, e.explain(errors.Join(err, e.close()))
 		}
+	}
+	if err := e.plot(); err != nil {
+		return nil, errors.Join(err, e.close())
 	}
 	go e.watch()
 	return e, nil
@@ -233,4 +238,12 @@ func kindOf(err error) string {
 		return wire.KindDeadline
 	}
 	return ""
+}
+
+func closeAll(files []*os.File) error {
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
 }

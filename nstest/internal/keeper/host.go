@@ -83,6 +83,9 @@ func (h *host) addrs() []netip.Addr {
 	return list
 }
 
+// socketsOfHost is how many sockets return from the program of sockets.
+const socketsOfHost = 3
+
 // sockets appends to p what makes the sockets that the keeper works with, inside a host: one for netlink and two for
 // DNS. The loopback device must be up for these.
 func sockets(p *pid1.Program, sysctls []sysctl) {
@@ -298,7 +301,7 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 			return nil, err
 		}
 		defer netns.Close()
-		ns.EnterNet(&network, netns)
+		ns.EnterNet(&network, network.File(netns))
 	} else {
 		kinds |= ns.Net
 		sockets(&network, e.server.sysctls)

@@ -129,7 +129,7 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	e := s.spare.take(recipe)
 	if e == nil {
 		var err error
-		if e, err = s.open(ctx, params); err != nil {
+		if e, err = s.open(ctx, params, 0); err != nil {
 			return wire.Reply{}, err
 		}
 	}

@@ -271,6 +271,9 @@ func (e *environment) attachSelf(ctx context.Context) error {
 	e.hosts[self] = h
 	e.mu.Unlock()
 	err := h.boot(e.sockets, e.zone)
+	if err == nil {
+		e.plan(e.hostsToCome)
+	}
 	if err == nil && e.cable != nil {
 		err = h.attach(ctx, e, []*cable{e.cable})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+	"golang.org/x/sys/unix"
 )
 
 // A plot is where a host is built: a network namespace, as the sockets in it that the keeper works with. They keep it
@@ -31,32 +32,37 @@ func (p *plot) close() error {
 	return errors.Join(p.route.Close(), p.udp.Close(), p.tcp.Close())
 }
 
-// plan has the environment make plots for hosts that are still to come. After an error the environment is of no use: its
-// init may be anywhere.
-func (e *environment) plan(n int) error {
-	own := e.hosts[self]
-	if n == 0 || own.route == nil {
-		return nil
+// plan has the init make plots for n hosts that are still to come, after what it was told to do before.
+func (e *environment) plan(n int) {
+	if n == 0 {
+		return
 	}
-	home, err := own.route.NetNS()
-	if err != nil {
-		return err
-	}
-	defer home.Close()
+	var p pid1.Program
+	home := p.Open("/proc/self/ns/net", unix.O_RDONLY, 0)
 	for range n {
-		var p pid1.Program
 		ns.NewNet(&p)
 		sockets(&p, e.server.sysctls)
-		ns.EnterNet(&p, home)
-		files, err := e.agent.Run(&p)
+	}
+	ns.EnterNet(&p, home.Arg())
+	p.Close(home)
+	e.planned = e.agent.Begin(&p)
+}
+
+// plot takes over the plots that were planned. After an error the environment is of no use: its init may be anywhere.
+func (e *environment) plot() error {
+	if e.planned == nil {
+		return nil
+	}
+	files, err := e.planned()
+	if err != nil {
+		return fmt.Errorf("make plots: %w", err)
+	}
+	for ; len(files) > 0; files = files[socketsOfHost:] {
+		p, err := newPlot(files)
 		if err != nil {
-			return fmt.Errorf("make plot: %w", err)
+			return errors.Join(err, closeAll(files[socketsOfHost:]))
 		}
-		pl, err := newPlot(files)
-		if err != nil {
-			return err
-		}
-		e.plots = append(e.plots, pl)
+		e.plots = append(e.plots, p)
 	}
 	return nil
 }

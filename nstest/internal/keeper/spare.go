@@ -110,21 +110,13 @@ func (s *server) restock(recipe string, params wire.OpenParams) {
 	next := make(chan *environment, 1)
 	hosts := min(s.spare.hosts, maxPlots)
 	s.spare.next, s.spare.recipe = next, recipe
-	go func() { next <- s.prepare(params, hosts) }()
-}
-
-// prepare makes an environment with plots. It returns nil on error: that will come again, in the Open that needs the
-// environment.
-func (s *server) prepare(params wire.OpenParams, plots int) *environment {
-	e, err := s.open(context.Background(), params)
-	if err != nil {
-		return nil
-	}
-	if err := e.plan(plots); err != nil {
-		e.closeLogged()
-		return nil
-	}
-	return e
+	go func() {
+		e, err := s.open(context.Background(), params, hosts)
+		if err != nil {
+			e = nil // the error will come again, in the Open that needs the environment
+		}
+		next <- e
+	}()
 }
 
 func discard(next chan *environment) {

@@ -2,7 +2,6 @@ package ns
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
@@ -15,8 +14,8 @@ func NewNet(p *pid1.Program) {
 }
 
 // EnterNet appends to p what puts the init into a network namespace that is there (setns(2)).
-func EnterNet(p *pid1.Program, netns *os.File) {
-	p.Call("enter network namespace", unix.SYS_SETNS, p.File(netns), pid1.Int(unix.CLONE_NEWNET))
+func EnterNet(p *pid1.Program, netns pid1.Arg) {
+	p.Call("enter network namespace", unix.SYS_SETNS, netns, pid1.Int(unix.CLONE_NEWNET))
 }
 
 // ShiftClocks appends to p what puts everything that the init starts later into a time namespace with these offsets
