@@ -5,5 +5,11 @@ import . "github.com/onsi/ginkgo/v2"
 
 // Register adds the specs to the program's suite.
 func Register() {
-	Describe("Network namespaces", func() {})
+	Describe("Network namespaces", func() {
+		registerInterfaces()
+		registerNetlink()
+		registerPing()
+		registerPorts()
+		registerUnixSockets()
+	})
 }

@@ -33,7 +33,7 @@ func It(id string, body func(ginkgo.SpecContext, *Check), args ...any) bool {
 		c := &Check{property: p, evidence: Evidence{ID: id, Text: p.Text}}
 		ginkgo.DeferCleanup(c.keep)
 		if !slices.Contains(args, any(nstest.InProcess)) {
-			c.needEnvironment()
+			NeedEnvironment()
 		}
 		c.needKernel()
 		body(ctx, c)
@@ -171,15 +171,6 @@ func (e Evidence) String() string {
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// needEnvironment fails a spec that is not in an environment.
-func (c *Check) needEnvironment() {
-	ginkgo.GinkgoHelper()
-	if init, err := os.ReadFile("/proc/1/comm"); err != nil || string(init) != "nstest-init\n" {
-		ginkgo.Fail(fmt.Sprintf("%s is not in an environment (process 1 is %q, %v) and would change the machine's own namespaces:\n"+
-			"run the suite by nstest.RunSpecs, without NSTEST_INPROCESS", c.property.ID, init, err))
-	}
 }
 
 // needKernel skips on a kernel that is older than the property.
