@@ -33,8 +33,16 @@ func newNamespace(ctx SpecContext) namespace {
 	Expect(p.Await(nil)).To(Succeed())
 	f, err := p.Open(nsx.Net)
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(f.Close)
-	return namespace{f, p}
+	n := namespace{f, p}
+	DeferCleanup(n.end)
+	return n
+}
+
+// end ends what keeps n alive, unless that has happened.
+func (n namespace) end() {
+	GinkgoHelper()
+	Expect(n.holder.Close()).To(Succeed())
+	n.file.Close()
 }
 
 // join is the spec of a process that joins n.

@@ -11,5 +11,10 @@ func Register() {
 		registerPing()
 		registerPorts()
 		registerUnixSockets()
+		registerCarrier()
+		registerLifetime()
+		registerMoves()
+		registerHotplug()
+		registerBridge()
 	})
 }
