@@ -58,7 +58,7 @@ func answer(at, name, addr string) {
 }
 
 func registerBridge() {
-	It("has a bridge with a gateway, made by brctl and ip netns: those plugged in reach each other, and what is behind it", Label("seed"), func(ctx SpecContext) {
+	It("has a bridge with a gateway, made by brctl and ip netns: those plugged in reach each other, and what is behind it", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		require.Program("brctl")
 		require.Program("ip")
@@ -102,7 +102,7 @@ func registerBridge() {
 		Expect(reach("red", beyond)).To(Succeed())
 	})
 
-	It("has a resolv.conf of its own where `ip netns exec` gives it a mount namespace", Label("seed"), func(ctx SpecContext) {
+	It("has a resolv.conf of its own where `ip netns exec` gives it a mount namespace", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		require.Program("ip")
 		run(ctx, "ip netns add red")
@@ -111,6 +111,8 @@ func registerBridge() {
 		run(ctx, "ip link set gateway up")
 		run(ctx, "ip -n red addr add 192.168.10.2/24 dev eth0")
 		run(ctx, "ip -n red link set eth0 up")
+		_, err := nsx.Run(ctx, named("red").join(), pingAll, addrs("192.168.10.1"))
+		Expect(err).NotTo(HaveOccurred(), "the cable carries packets")
 		answer("192.168.10.1:53", "service.example", "192.168.10.1")
 
 		before, err := os.ReadFile("/etc/resolv.conf")

@@ -56,7 +56,7 @@ func registerCarrier() {
 		})
 	})
 
-	It("takes a veth for a wire: one end is set down and ip(8) shows NO-CARRIER at the other", Label("seed"), func(ctx SpecContext) {
+	It("takes a veth for a wire: one end is set down and ip(8) shows NO-CARRIER at the other", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		require.Program("ip")
 		run(ctx, "ip netns add red")
@@ -64,14 +64,14 @@ func registerCarrier() {
 		run(ctx, "ip link set wire up")
 		run(ctx, "ip -n red link set end up")
 		show := func() string { return run(ctx, "ip link show wire") }
-		Eventually(show).Should(And(ContainSubstring("LOWER_UP"), Not(ContainSubstring("NO-CARRIER"))))
+		Eventually(ctx, show).Should(And(ContainSubstring("LOWER_UP"), Not(ContainSubstring("NO-CARRIER"))))
 		run(ctx, "ip -n red link set end down")
-		Eventually(show).Should(MatchRegexp("<NO-CARRIER,.*,UP>"))
+		Eventually(ctx, show).Should(MatchRegexp("<NO-CARRIER,.*,UP>"))
 		run(ctx, "ip -n red link set end up")
-		Eventually(show).Should(And(ContainSubstring("LOWER_UP"), Not(ContainSubstring("NO-CARRIER"))))
+		Eventually(ctx, show).Should(And(ContainSubstring("LOWER_UP"), Not(ContainSubstring("NO-CARRIER"))))
 	})
 
-	It("has a host of an environment lose its carrier, and nothing else, when its cable is pulled", Label("seed"), func() {
+	It("has a host of an environment lose its carrier, and nothing else, when its cable is pulled", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		web, client := nstest.Current().Host("web"), nstest.Current().Host("client")
 		Expect(serve(web)).To(Succeed())
@@ -84,13 +84,13 @@ func registerCarrier() {
 		lan := nstest.Current().Network("").Prefixes()[0].String()
 
 		Expect(client.Link("").Down()).To(Succeed())
-		Eventually(link).WithArguments(client).Should(lackCarrier())
+		Eventually(ctx, link).WithArguments(client).Should(lackCarrier())
 		Expect(client).To(matchers.HaveRoute(lan))
 		Expect(link(web)).To(haveCarrier())
 		Expect(nstest.Current()).To(matchers.Reach("web:80"), "the others go on")
 
 		Expect(client.Link("").Up()).To(Succeed())
-		Eventually(link).WithArguments(client).Should(haveCarrier())
+		Eventually(ctx, link).WithArguments(client).Should(haveCarrier())
 		Expect(client).To(matchers.Reach("web:80"))
 	})
 }

@@ -66,7 +66,7 @@ func registerLifetime() {
 		})
 		c.Negative("when nothing keeps it, they end, and none comes to us", func() {
 			inside.end()
-			Eventually(func() []string { return rtnetlink.Names(here()) }).Should(Equal(before))
+			Eventually(ctx, func() []string { return rtnetlink.Names(here()) }).Should(Equal(before))
 			c.Saw("outside", rtnetlink.Names(here()))
 		})
 	})

@@ -53,6 +53,7 @@ type device struct {
 	Name, Kind string
 	Peer       string // the other end, of a veth; what it stands on, of a macvlan
 	Addrs      []netip.Prefix
+	Master     string // the bridge that it is plugged into
 	Set        string // "up", "down", or "" for how it is
 }
 
@@ -72,6 +73,9 @@ func (d device) make() error {
 		if err == nil {
 			err = rtnetlink.AddAddr(d.Name, a)
 		}
+	}
+	if err == nil && d.Master != "" {
+		err = rtnetlink.SetMaster(d.Name, d.Master)
 	}
 	switch {
 	case err == nil && d.Set == "up":

@@ -21,7 +21,7 @@ var listen = nsx.Register("network/listen", func(parent *nsx.Parent, name string
 	if err != nil {
 		return nil, err
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	if err := parent.Report(nil, nil); err != nil {
 		return nil, err
 	}

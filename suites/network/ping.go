@@ -36,7 +36,7 @@ func ping(to netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("ping %s: %w", to, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	id := os.Getpid() & 0xffff
 	buf := make([]byte, 1500)
 	for n := range pings {

@@ -26,7 +26,7 @@ var bind = nsx.Register("network/bind", func(*nsx.Parent, any) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	defer udp.Close()
+	defer func() { _ = udp.Close() }()
 	return []string{"tcp " + tcp.Addr().String(), "udp " + udp.LocalAddr().String()}, nil
 })
 
@@ -74,7 +74,7 @@ func registerPorts() {
 		}
 	})
 
-	It("has port 80 twice: two web servers on two hosts serve at the same time", Label("seed"), func() {
+	It("has port 80 twice: two web servers on two hosts serve at the same time", seed, func(SpecContext) {
 		property.NeedEnvironment()
 		red, blue, client := nstest.Current().Host("red"), nstest.Current().Host("blue"), nstest.Current().Host("client")
 		Expect(serve(red)).To(Succeed())

@@ -19,7 +19,7 @@ func execute(kind int, flags netlink.HeaderFlags, data []byte) ([]netlink.Messag
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	return conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: netlink.HeaderType(kind), Flags: netlink.Request | flags}, Data: data,
 	})
