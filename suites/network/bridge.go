@@ -58,7 +58,7 @@ func answer(at, name, addr string) {
 }
 
 func registerBridge() {
-	It("has a bridge with a gateway, made by brctl and ip netns: those plugged in reach each other, and what is behind it", seed, func(ctx SpecContext) {
+	It("are joined by a bridge with a gateway, made by brctl and ip netns: those plugged in reach each other, and what is behind it", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		require.Program("brctl")
 		require.Program("ip")
@@ -102,7 +102,7 @@ func registerBridge() {
 		Expect(reach("red", beyond)).To(Succeed())
 	})
 
-	It("has a resolv.conf of its own where `ip netns exec` gives it a mount namespace", seed, func(ctx SpecContext) {
+	It("have a resolv.conf each where `ip netns exec` gives them a mount namespace", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		require.Program("ip")
 		run(ctx, "ip netns add red")

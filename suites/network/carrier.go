@@ -56,7 +56,7 @@ func registerCarrier() {
 		})
 	})
 
-	It("takes a veth for a wire: one end is set down and ip(8) shows NO-CARRIER at the other", seed, func(ctx SpecContext) {
+	It("are joined by a veth as by a wire: one end is set down and ip(8) shows NO-CARRIER at the other", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		require.Program("ip")
 		run(ctx, "ip netns add red")
@@ -71,7 +71,7 @@ func registerCarrier() {
 		Eventually(ctx, show).Should(And(ContainSubstring("LOWER_UP"), Not(ContainSubstring("NO-CARRIER"))))
 	})
 
-	It("has a host of an environment lose its carrier, and nothing else, when its cable is pulled", seed, func(ctx SpecContext) {
+	It("see a cable pulled: a host of an environment loses its carrier, and nothing else", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		web, client := nstest.Current().Host("web"), nstest.Current().Host("client")
 		Expect(serve(web)).To(Succeed())

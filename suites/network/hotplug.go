@@ -82,7 +82,7 @@ func registerHotplug() {
 		})
 	})
 
-	It("takes a second device into a running host, which serves on at both: docker network connect", seed, func(ctx SpecContext) {
+	It("take a second device while a host runs, which serves on at both: docker network connect", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		env := nstest.Current()
 		web, other := env.Host("web"), env.Host("other")
@@ -130,7 +130,7 @@ func registerHotplug() {
 		talk(conn)
 	})
 
-	It("has a child wait at a pipe until its veth is there: Docker's hand-shake", seed, func(ctx SpecContext) {
+	It("let a child wait at a pipe until its veth is there: Docker's hand-shake", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		for _, wait := range []bool{true, false} {
 			By(fmt.Sprintf("a child that waits: %t", wait))

@@ -163,7 +163,7 @@ func registerInterfaces() {
 		})
 	})
 
-	It("has lo alone and down, so that nothing can be reached, not even 127.0.0.1", seed, func(ctx SpecContext) {
+	It("begin with lo alone, and that is down, so that nothing can be reached, not even 127.0.0.1", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		Expect(knock()).To(Succeed(), "the environment's lo is up")
 
@@ -178,7 +178,7 @@ func registerInterfaces() {
 		Expect(err).NotTo(HaveOccurred(), "once it is up, they answer")
 	})
 
-	It("is what /proc/net is about; /sys/class/net is about that of its mount", seed, func(ctx SpecContext) {
+	It("are what /proc/net shows, of the process, and /sys/class/net, of who has mounted /sys", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		outside, inside := os.Getpid(), newNamespace(ctx)
 		here(device{Name: "outer", Kind: "veth", Peer: "outer-peer", Addrs: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}, Set: "up"})

@@ -24,7 +24,7 @@ import (
 // not said so.
 const spareVariable = "NSTEST_SPARE_NIC"
 
-const spareRemedy = "as root, with " + spareVariable + "=eth1 for a physical device that is down and that nothing uses"
+const spareRemedy = "run it as root, with " + spareVariable + "=eth1 for a physical device that is down and that nothing uses"
 
 // spare is the device that may be taken, or why there is none.
 func spare() (string, error) {
@@ -115,34 +115,39 @@ func packetSocket(device string) (int, *unix.SockaddrLinklayer, error) {
 }
 
 // bridge moves a device into a namespace, and has it bridged there to a veth. What is sent at the veth's other end leaves
-// at the device once it is plugged into the bridge, and not before.
+// at the device once it is plugged into the bridge, and not before. The namespace has ended then.
 func bridge(ctx SpecContext, nic string) {
 	GinkgoHelper()
 	n := newNamespace(ctx)
-	Expect(rtnetlink.Move(nic, n.file, "nic")).To(Succeed())
+	Expect(rtnetlink.Move(nic, n.file, "")).To(Succeed())
 	n.equipped(ctx, device{Name: "switch", Kind: "bridge", Set: "up"}, device{Name: "box", Kind: "veth", Peer: "port", Set: "up"},
-		device{Name: "port", Master: "switch", Set: "up"}, device{Name: "nic", Set: "up"})
-	Eventually(ctx, func() []rtnetlink.Link { return n.equipped(ctx) }).Should(ContainElement(And(HaveField("Name", "nic"), haveCarrier())), "is there a cable in it?")
+		device{Name: "port", Master: "switch", Set: "up"}, device{Name: nic, Set: "up"})
+	Eventually(ctx, func() []rtnetlink.Link { return n.equipped(ctx) }).Should(ContainElement(And(HaveField("Name", nic), haveCarrier())), "is there a cable in it?")
 	Eventually(ctx, func() []rtnetlink.Link { return n.equipped(ctx) }).Should(ContainElement(And(HaveField("Name", "box"), haveCarrier())))
-	p, err := nsx.Spawn(ctx, n.join(), capture, frame{"nic", "bridged"})
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(p.Close)
-	Expect(p.Await(nil)).To(Succeed())
-	Expect(p.Continue(nil)).To(Succeed())
+	listen := func(device, last string) *nsx.Process[[]string] {
+		GinkgoHelper()
+		p, err := nsx.Spawn(ctx, n.join(), capture, frame{device, last})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(p.Close)
+		Expect(p.Await(nil)).To(Succeed())
+		Expect(p.Continue(nil)).To(Succeed())
+		return p
+	}
 	sent := func(text string) {
 		GinkgoHelper()
 		_, err := nsx.Run(ctx, n.join(), send, frame{"box", text})
 		Expect(err).NotTo(HaveOccurred())
 	}
+	atNIC, atSwitch := listen(nic, "bridged"), listen("switch", "not bridged")
 	sent("not bridged")
-	n.equipped(ctx, device{Name: "nic", Master: "switch"})
+	Expect(atSwitch.Result()).To(Equal([]string{"not bridged"}), "the bridge itself has it")
+	n.equipped(ctx, device{Name: nic, Master: "switch"})
 	Eventually(ctx, func() <-chan struct{} { // until the port forwards
 		sent("bridged")
-		return p.Ended()
+		return atNIC.Ended()
 	}).Should(BeClosed())
-	list, err := p.Result()
-	Expect(err).NotTo(HaveOccurred())
-	Expect(list).To(Equal([]string{"bridged"}))
+	Expect(atNIC.Result()).To(Equal([]string{"bridged"}))
+	n.end()
 }
 
 func registerNICs() {
@@ -167,17 +172,18 @@ func registerNICs() {
 		})
 	}, Serial, nstest.InProcess) // a physical device is in the machine's namespace: no environment has one
 
-	It("bridges a veth to another device", seed, func(ctx SpecContext) {
+	It("have a veth bridged to another device", seed, func(ctx SpecContext) {
 		property.NeedEnvironment()
 		here(device{Name: "cable", Kind: "veth", Peer: "far-end"}, device{Name: "far-end", Set: "up"})
 		bridge(ctx, "cable")
 	})
 
-	It("bridges a veth to a physical device", seed, Serial, nstest.InProcess, func(ctx SpecContext) {
+	It("have a veth bridged to a physical device", seed, Serial, nstest.InProcess, func(ctx SpecContext) {
 		nic, err := spare()
 		if err != nil { // not a matter of NSTEST_MUST_RUN: few machines have one to spare
 			Skip(err.Error() + "\nWhat to do: " + spareRemedy)
 		}
 		bridge(ctx, nic)
+		Eventually(ctx, rtnetlink.Find).WithArguments(nic).ShouldNot(BeZero(), "it comes back")
 	})
 }

@@ -74,7 +74,7 @@ func registerPorts() {
 		}
 	})
 
-	It("has port 80 twice: two web servers on two hosts serve at the same time", seed, func(SpecContext) {
+	It("have a port 80 each: two web servers on two hosts serve at the same time", seed, func(SpecContext) {
 		property.NeedEnvironment()
 		red, blue, client := nstest.Current().Host("red"), nstest.Current().Host("blue"), nstest.Current().Host("client")
 		Expect(serve(red)).To(Succeed())
