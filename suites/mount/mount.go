@@ -1,9 +1,22 @@
 // Package mount shows what a mount namespace isolates, mount_namespaces(7): mounts and how they propagate, not files.
+//
+// The specs run inside environments. "Outside" is such an environment, and "inside" a namespace that a spec makes of it.
 package mount
 
-import . "github.com/onsi/ginkgo/v2"
+import (
+	. "github.com/onsi/ginkgo/v2"
+
+	"github.com/hermetic-go/nstest/suites/property"
+)
 
 // Register adds the specs to the program's suite.
 func Register() {
-	Describe("Mount namespaces", func() {})
+	Describe("Mount namespaces", func() {
+		registerPropagation()
+		registerTypes()
+		Context("as people meet them", func() {
+			BeforeEach(property.NeedEnvironment)
+			registerTransitions()
+		})
+	})
 }
