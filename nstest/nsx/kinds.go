@@ -67,6 +67,10 @@ func InodeOf(f *os.File) (uint64, error) {
 
 // Pin mounts an open namespace at path, where it outlives its processes until path is unmounted. path is a file, which is
 // made if there is none. The mount is in the caller's mount namespace and not in others; it needs CAP_SYS_ADMIN there.
+//
+// A mount namespace can be pinned only in one that comes before it in the kernel's order, lest two pin each other: otherwise
+// the error is EINVAL. Until Linux 6.18 the order is that in which they were made; since then it cannot be told, and a file
+// from Open keeps such a namespace more surely.
 func Pin(f *os.File, path string) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {

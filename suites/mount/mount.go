@@ -35,6 +35,7 @@ func Register() {
 			registerTables()
 			registerFiles()
 			registerKeepers()
+			registerKinds()
 			registerBusybox()
 		})
 	})
