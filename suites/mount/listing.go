@@ -54,6 +54,17 @@ func mountsIn(env *nstest.Env) (list []string) {
 	return list
 }
 
+// mountIn mounts a ramfs in an environment, at a directory that it makes.
+func mountIn(env *nstest.Env, path string) {
+	GinkgoHelper()
+	Expect(env.Self().Do(func() error {
+		if err := os.Mkdir(path, 0o755); err != nil {
+			return err
+		}
+		return unix.Mount("none", path, "ramfs", 0, "")
+	})).To(Succeed())
+}
+
 func registerListings() {
 	property.It("M15", func(_ SpecContext, c *property.Check) {
 		// Else it would see Go's directories and our module at their place.
@@ -70,12 +81,7 @@ func registerListings() {
 		})
 		c.Positive("if there is one more, it is noticed", func() {
 			const more = "/mnt"
-			Expect(env.Self().Do(func() error {
-				if err := os.Mkdir(more, 0o755); err != nil {
-					return err
-				}
-				return unix.Mount("none", more, "ramfs", 0, "")
-			})).To(Succeed())
+			mountIn(env, more)
 			found := mountsIn(env)
 			c.Saw("mounts", strings.Join(found, ", "))
 			Expect(found).NotTo(ConsistOf(given))

@@ -86,8 +86,8 @@ func registerOverlays() {
 		}
 		dir := ground(alone, "lower", "shifted", "merged", "layer")
 		do(outside, write(dir+"/lower/file", "old"))
-		// Root inside is an ordinary user outside.
-		shift := []nsx.IDMap{{Inside: 0, Outside: 1000, Count: 1}}
+		// Root inside is somebody else outside.
+		shift := []nsx.IDMap{{Inside: 0, Outside: 1, Count: 1}}
 		root := 0
 		s := nsx.Spec{Kinds: nsx.User | nsx.Mount, UIDMaps: shift, GIDMaps: shift, UID: &root, GID: &root}
 		c.Positive("without an idmapped mount, root inside has no right to a file of root outside", func() {

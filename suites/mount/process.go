@@ -3,7 +3,6 @@ package mount
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -130,21 +129,15 @@ func unprivileged(more nsx.Kinds) nsx.Spec {
 	return nsx.Spec{Kinds: nsx.Mount | more}.AsRoot()
 }
 
-// ways are those in which a mount namespace is made.
-var ways = []nsx.Way{nsx.Clone, nsx.Clone3, nsx.Unshare}
-
-// everyWay is s by each of them.
-func everyWay(s nsx.Spec) []nsx.Spec {
-	return slices.Collect(func(yield func(nsx.Spec) bool) {
-		for _, s.How = range ways {
-			if !yield(s) {
-				return
-			}
-		}
-	})
+// everyWay is s by each of the ways in which a mount namespace is made.
+func everyWay(s nsx.Spec) (list []nsx.Spec) {
+	for _, s.How = range []nsx.Way{nsx.Clone, nsx.Clone3, nsx.Unshare} {
+		list = append(list, s)
+	}
+	return list
 }
 
-// The propagation types, and each with all that is below.
+// The propagation types, and the flag that means a mount with all below it.
 const (
 	shared, slave, alone, unbindable = unix.MS_SHARED, unix.MS_SLAVE, unix.MS_PRIVATE, unix.MS_UNBINDABLE
 	recursive                        = unix.MS_REC

@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"errors"
 	"os"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -44,7 +45,7 @@ func registerRoots() {
 		}{{"who", private}, {"who has a user namespace of its own and", unprivileged(0)}} {
 			c.Negative(who.name+" has changed the root by pivot_root does not", func() {
 				inside := enter(ctx, who.spec)
-				do(inside, bind(dir+"/root", dir+"/root", 0)) // a mount that was given stays below the one around it
+				do(inside, bind(dir+"/root", dir+"/root", 0)) // one that was given is locked in its place
 				do(inside, pivotInto(dir+"/root")...)
 				do(inside, breakOut...)
 				names := do(inside, list("/"))
@@ -58,28 +59,55 @@ func registerRoots() {
 	})
 }
 
-func registerBusybox() {
-	It("a busybox is a whole machine, once pivot_root has made its directory the root", Label("seed"), func(ctx SpecContext) {
-		program, err := os.ReadFile(require.Program("busybox"))
-		Expect(err).NotTo(HaveOccurred())
-		dir := ground(alone, "root")
-		root := dir + "/root"
-		do(outside, tmpfs(root), mkdir(root+"/bin"), mkdir(root+"/proc"))
-		Expect(os.WriteFile(root+"/bin/busybox", program, 0o755)).To(Succeed())
+// busyboxRoot is a directory that has all that a machine needs, which is a busybox.
+func busyboxRoot() (root string) {
+	GinkgoHelper()
+	program, err := os.ReadFile(require.Program("busybox"))
+	Expect(err).NotTo(HaveOccurred())
+	root = ground(alone, "root") + "/root"
+	do(outside, tmpfs(root), mkdir(root+"/bin"), mkdir(root+"/proc"), mkdir(root+"/way"))
+	Expect(os.WriteFile(root+"/bin/busybox", program, 0o755)).To(Succeed())
+	return root
+}
 
+// install gives the commands of the busybox in a process's root their names.
+func install(p process) {
+	GinkgoHelper()
+	_, err := p.try(execute("/bin/busybox", "--install", "-s", "/bin"))
+	if errors.Is(err, unix.ENOENT) {
+		require.Skip("busybox needs libraries, which its root does not have", "install busybox-static")
+	}
+	Expect(err).NotTo(HaveOccurred())
+}
+
+func registerBusybox() {
+	look := execute("/bin/sh", "-c", "ls /; echo $PPID; cut -d' ' -f5 /proc/self/mountinfo")
+
+	It("a busybox is a whole machine, once pivot_root has made its directory the root", Label("seed"), func(ctx SpecContext) {
+		root := busyboxRoot()
 		inside := enter(ctx, unprivileged(nsx.PID))
-		script := execute("/bin/sh", "-c", "ls /; echo $PPID; cut -d' ' -f5 /proc/self/mountinfo")
-		Expect(do(inside, script)).To(ContainSubstring("usr\n"), "before, it sees our root")
-		Expect(inside).To(matchers.HaveMount(dir))
+		Expect(do(inside, look)).To(ContainSubstring("usr\n"), "before, it sees our root")
+		Expect(inside).To(matchers.HaveMount(root))
 
 		// The kernel allows a fresh /proc only as long as there is one to be seen, so it is mounted first.
 		do(inside, bind(root, root, 0), mount("proc", root+"/proc", ""))
 		do(inside, pivotInto(root)...)
-		if out, err := inside.try(execute("/bin/busybox", "--install", "-s", "/bin")); err != nil {
-			require.Skip("busybox needs libraries, which its root does not have: "+err.Error()+" "+out, "install busybox-static")
-		}
-		Expect(do(inside, script)).To(Equal("bin\nproc\n1\n/\n/proc\n"))
+		install(inside)
+		Expect(do(inside, look)).To(Equal("bin\nproc\nway\n1\n/\n/proc\n"))
 		Expect(do(inside, execute("/bin/ps", "-o", "pid,comm"))).To(MatchRegexp(`^PID +COMMAND\n +1 \S+\n +\d+ ps\n$`))
-		Expect(failure(inside, list(dir))).To(MatchError(unix.ENOENT))
+		Expect(failure(inside, list(root))).To(MatchError(unix.ENOENT))
+		do(inside, breakOut...)
+		Expect(do(inside, list("/"))).To(Equal("bin proc way"), "there is no way out")
+	})
+
+	It("a chroot into it looks the same, but root chroots again and is out", Label("seed"), func(ctx SpecContext) {
+		root := busyboxRoot()
+		inside := enter(ctx, private)
+		do(inside, mount("proc", root+"/proc", ""), chroot(root), chdir("/"))
+		install(inside)
+		Expect(do(inside, execute("/bin/ls", "/"))).To(Equal("bin\nproc\nway\n"))
+		do(inside, breakOut...)
+		Expect(do(inside, list("/"))).To(Equal(do(outside, list("/"))))
+		Expect(do(inside, list(root))).To(Equal("bin proc way"))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -68,49 +69,53 @@ func mountIDs() (string, error) {
 	return strings.Trim(fmt.Sprint(ids[:n]), "[]"), nil
 }
 
+func idOf(path string) deed    { return deed{Call: "mount id", Path: path} }
+func statMount(id string) deed { return deed{Call: "statmount", Data: id} }
+
+var (
+	listMounts = deed{Call: "listmount"}
+	giveUp     = deed{Call: "renounce"} // CAP_SYS_ADMIN
+)
+
 func registerScope() {
 	property.It("M16", func(ctx SpecContext, c *property.Check) {
 		dir := ground(alone, "root", "inner")
 		do(outside, tmpfs(dir+"/root"))
-		id := do(outside, deed{Call: "mount id", Path: dir})
+		id := do(outside, idOf(dir))
 		inside := enter(ctx, private)
 		do(inside, tmpfs(dir+"/inner"))
-		inner := do(inside, deed{Call: "mount id", Path: dir + "/inner"})
+		inner := do(inside, idOf(dir+"/inner"))
 
 		// look is what listmount(2) and statmount(2) tell a process of a mount.
-		look := func(p process, id string) (listed bool, at string, err error) {
+		look := func(what string, p process, id string) (listed bool, at string, err error) {
 			GinkgoHelper()
-			ids := strings.Fields(do(p, deed{Call: "listmount"}))
-			at, err = p.try(deed{Call: "statmount", Data: id})
-			for _, other := range ids {
-				listed = listed || other == id
-			}
-			c.Saw("mounts that are listed", len(ids))
-			c.Saw("this one is among them", listed)
-			c.Saw("statmount says", fmt.Sprintf("%q, error %v", at, err))
+			ids := strings.Fields(do(p, listMounts))
+			at, err = p.try(statMount(id))
+			listed = slices.Contains(ids, id)
+			c.Saw(what, fmt.Sprintf("listed %t, among %d; statmount says %q, error %v", listed, len(ids), at, err))
 			return listed, at, err
 		}
 		c.Positive("a mount of the namespace is listed, and its place told", func() {
-			listed, at, err := look(inside, inner)
+			listed, at, err := look("inside, of its own", inside, inner)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(listed).To(BeTrue())
 			Expect(at).To(Equal(dir + "/inner"))
 		})
 		c.Negative("one of another namespace is not, although its number is known", func() {
-			listed, _, err := look(outside, inner)
+			listed, _, err := look("outside, of the one inside", outside, inner)
 			Expect(listed).To(BeFalse())
 			Expect(err).To(MatchError(unix.ENOENT))
-			listed, _, err = look(inside, id)
+			listed, _, err = look("inside, of the one outside", inside, id)
 			Expect(listed).To(BeFalse(), "the copy has a number of its own")
 			Expect(err).To(MatchError(unix.ENOENT))
 		})
 		c.Negative("nor, without CAP_SYS_ADMIN, one that cannot be reached from the process's root", func() {
-			same := do(inside, deed{Call: "mount id", Path: dir})
+			same := do(inside, idOf(dir))
 			do(inside, chroot(dir+"/root"), chdir("/"))
-			_, _, err := look(inside, same)
+			_, _, err := look("in a chroot, of one around it", inside, same)
 			Expect(err).NotTo(HaveOccurred(), "with it, it can")
-			do(inside, deed{Call: "renounce"})
-			listed, _, err := look(inside, same)
+			do(inside, giveUp)
+			listed, _, err := look("the same without CAP_SYS_ADMIN", inside, same)
 			Expect(listed).To(BeFalse())
 			Expect(err).To(MatchError(unix.EPERM))
 		})
