@@ -15,7 +15,7 @@ import (
 // unshare leaves the UTS namespace, without CAP_SYS_ADMIN if that is to be dropped first.
 var unshare = nsx.Register("uts/unshare", func(_ *nsx.Parent, drop bool) (isNew bool, err error) {
 	if drop {
-		if err := dropCapability(unix.CAP_SYS_ADMIN); err != nil {
+		if err := nsx.DropCapability(unix.CAP_SYS_ADMIN); err != nil {
 			return false, err
 		}
 	}
@@ -29,19 +29,6 @@ var unshare = nsx.Register("uts/unshare", func(_ *nsx.Parent, drop bool) (isNew 
 	after, err := nsx.Inode(0, nsx.UTS)
 	return after != before, err
 })
-
-// dropCapability takes one from the calling thread.
-func dropCapability(capability int) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
-		return err
-	}
-	set, bit := &sets[capability/32], uint32(1)<<(capability%32)
-	set.Effective &^= bit
-	set.Permitted &^= bit
-	return unix.Capset(&header, &sets[0])
-}
 
 func registerRights() {
 	property.It("U4", func(ctx SpecContext, c *property.Check) {
