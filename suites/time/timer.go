@@ -151,7 +151,7 @@ func registerTimers() {
 		})
 		c.Negative("in one that is ahead, until its own does, and what is our future is past", func() {
 			expectWaits(shifted(day))
-			Eventually(ranOut).WithArguments(shifted(day)).Should(BeTrue(), "an hour from our now was 23 hours ago")
+			Eventually(ranOut).WithArguments(shifted(day)).WithTimeout(30*time.Second).Should(BeTrue(), "an hour from our now was 23 hours ago")
 		})
 		c.Negative("in one that is behind, until its own does, and our future is its own", func() {
 			expectWaits(shifted(behind))
