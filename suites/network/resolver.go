@@ -137,7 +137,7 @@ func registerResolver() {
 		})
 	})
 
-	It("A network namespace has no resolv.conf of its own: that takes a mount namespace", Label("seed"), func(ctx SpecContext) {
+	property.Seed("A network namespace has no resolv.conf of its own: that takes a mount namespace", func(ctx SpecContext) {
 		before := readResolvConf()
 		use := func(s nsx.Spec, f resolverFile) (inside, outside string) {
 			p, err := nsx.Spawn(ctx, s, useResolver, f)
@@ -156,7 +156,7 @@ func registerResolver() {
 		Expect(outside).To(Equal(green), "the control: without one, the file is everybody's")
 	})
 
-	It("ip netns exec mounts the resolv.conf that /etc/netns has for the name", Label("seed"), func() {
+	property.Seed("ip netns exec mounts the resolv.conf that /etc/netns has for the name", func(SpecContext) {
 		ip := require.Program("ip")
 		run := func(args ...string) string {
 			GinkgoHelper()

@@ -22,7 +22,11 @@ var fixtures = map[string]struct {
 	want    string // what is said; "" for a spec that passes
 	mustRun string
 	changes bool // what is around it
+	seed    bool // it is of no row
 }{
+	"a seed that is not in an environment": {want: "would change the machine's own namespaces", changes: true, seed: true, body: func(ginkgo.SpecContext, *Check) {
+		panic("the body was run")
+	}},
 	"not in an environment": {id: "U1", want: "would change the machine's own namespaces", changes: true, body: func(ginkgo.SpecContext, *Check) {
 		panic("the body was run")
 	}},
@@ -66,7 +70,11 @@ func TestFixture(t *testing.T) {
 	if !f.changes {
 		args = append(args, nstest.InProcess)
 	}
-	It(f.id, f.body, args...)
+	if f.seed {
+		Seed("fixture", func(ctx ginkgo.SpecContext) { f.body(ctx, nil) })
+	} else {
+		It(f.id, f.body, args...)
+	}
 	ginkgo.RunSpecs(t, "Fixture")
 }
 

@@ -142,7 +142,7 @@ func registerOffsets() {
 		})
 	})
 
-	It("Offsets shift when a process was started, and neither its files' times nor its CPU time", Label("seed"), func(ctx SpecContext) {
+	property.Seed("Offsets shift when a process was started, and neither its files' times nor its CPU time", func(ctx SpecContext) {
 		dir := GinkgoTB().TempDir()
 		for _, in := range []struct {
 			spec nsx.Spec
@@ -168,7 +168,7 @@ func registerOffsets() {
 		}
 	})
 
-	It("Offsets cannot shift the wall clock, nor make a clock negative, nor be out of the clock's range", Label("seed"), func(ctx SpecContext) {
+	property.Seed("Offsets cannot shift the wall clock, nor make a clock negative, nor be out of the clock's range", func(ctx SpecContext) {
 		saw := func(what string, value any) {
 			AddReportEntry(what, fmt.Sprint(value), ReportEntryVisibilityFailureOrVerbose)
 		}
