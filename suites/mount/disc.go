@@ -6,10 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest/matchers"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 func registerDiscs() {
-	It("a CD-ROM that is mounted after a slave began is seen there, and not by one with a private copy", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a CD-ROM that is mounted after a slave began is seen there, and not by one with a private copy", func(ctx SpecContext) {
 		media := ground(shared, "cdrom")
 		cdrom := media + "/cdrom"
 		follower, recluse := enter(ctx, private), enter(ctx, private)
@@ -36,7 +37,7 @@ func registerDiscs() {
 		Eventually(end.hasEnded).WithContext(ctx).Should(BeTrue(), "nobody else has kept it")
 	})
 
-	It("a CD-ROM that was mounted before is taken out of a slave too, and stays in a private copy", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a CD-ROM that was mounted before is taken out of a slave too, and stays in a private copy", func(ctx SpecContext) {
 		media := ground(shared, "cdrom")
 		cdrom := media + "/cdrom"
 		do(outside, tmpfs(cdrom))

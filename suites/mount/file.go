@@ -9,10 +9,11 @@ import (
 
 	"github.com/hermetic-go/nstest/nstest/matchers"
 	"github.com/hermetic-go/nstest/nstest/nsx"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 func registerFiles() {
-	It("files are shared between mount namespaces, unlike mounts", Label("seed"), func(ctx SpecContext) {
+	property.Seed("files are shared between mount namespaces, unlike mounts", func(ctx SpecContext) {
 		for _, s := range []nsx.Spec{private, unprivileged(0)} {
 			dir := ground(alone, "own")
 			inside := enter(ctx, s)
@@ -28,7 +29,7 @@ func registerFiles() {
 		}
 	})
 
-	It("/etc/hosts, hostname and resolv.conf bound read-only are a process's own, and fixed", Label("seed"), func(ctx SpecContext) {
+	property.Seed("/etc/hosts, hostname and resolv.conf bound read-only are a process's own, and fixed", func(ctx SpecContext) {
 		dir := ground(alone)
 		own := map[string]string{"hosts": "10.9.8.7\tinside\n", "hostname": "inside\n", "resolv.conf": "nameserver 10.9.8.1\n"}
 		inside := enter(ctx, nsx.Spec{Kinds: nsx.Mount | nsx.UTS})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hermetic-go/nstest/nstest/matchers"
 	"github.com/hermetic-go/nstest/nstest/nsx"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // joined starts a worker in a namespace of one kind that is open.
@@ -37,7 +38,7 @@ func watchedIn(p process, path string) *watch {
 }
 
 func registerKeepers() {
-	It("a mount namespace that nobody keeps ends with its last process", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a mount namespace that nobody keeps ends with its last process", func(ctx SpecContext) {
 		path := ground(alone, "at") + "/at"
 		last := furnished(ctx, path)
 		end := watchedIn(last, path)
@@ -46,7 +47,7 @@ func registerKeepers() {
 		Eventually(end.hasEnded).WithContext(ctx).Should(BeTrue())
 	})
 
-	It("one that is pinned by a bind mount outlives it, until that is unmounted", Label("seed"), func(ctx SpecContext) {
+	property.Seed("one that is pinned by a bind mount outlives it, until that is unmounted", func(ctx SpecContext) {
 		dir := ground(alone, "at")
 		path, pin := dir+"/at", dir+"/pin"
 		do(outside, write(pin, ""))
@@ -74,7 +75,7 @@ func registerKeepers() {
 		Eventually(end.hasEnded).WithContext(ctx).Should(BeTrue())
 	})
 
-	It("one that is open outlives it, until the file is closed", Label("seed"), func(ctx SpecContext) {
+	property.Seed("one that is open outlives it, until the file is closed", func(ctx SpecContext) {
 		path := ground(alone, "at") + "/at"
 		last := furnished(ctx, path)
 		end := watchedIn(last, path)
@@ -93,7 +94,7 @@ func registerKeepers() {
 
 func registerKinds() {
 	for _, kind := range []nsx.Kinds{nsx.UTS, nsx.IPC, nsx.Net, nsx.Cgroup, nsx.User} {
-		It("a namespace of kind "+kind.String()+" that is pinned or open can be joined when its last process has ended", Label("seed"), func(ctx SpecContext) {
+		property.Seed("a namespace of kind "+kind.String()+" that is pinned or open can be joined when its last process has ended", func(ctx SpecContext) {
 			s := nsx.Spec{Kinds: kind}
 			if kind == nsx.User {
 				s = s.AsRoot()
@@ -128,7 +129,7 @@ func registerKinds() {
 		})
 	}
 
-	It("a PID namespace can be joined while its init lives; once that has ended, an open file keeps but the name", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a PID namespace can be joined while its init lives; once that has ended, an open file keeps but the name", func(ctx SpecContext) {
 		last := enter(ctx, nsx.Spec{Kinds: nsx.PID})
 		open, err := last.Open(nsx.PID)
 		Expect(err).NotTo(HaveOccurred())

@@ -83,7 +83,7 @@ func install(p process) {
 func registerBusybox() {
 	look := execute("/bin/sh", "-c", "ls /; echo $PPID; cut -d' ' -f5 /proc/self/mountinfo")
 
-	It("a busybox is a whole machine, once pivot_root has made its directory the root", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a busybox is a whole machine, once pivot_root has made its directory the root", func(ctx SpecContext) {
 		root := busyboxRoot()
 		inside := enter(ctx, unprivileged(nsx.PID))
 		Expect(do(inside, look)).To(ContainSubstring("usr\n"), "before, it sees our root")
@@ -100,7 +100,7 @@ func registerBusybox() {
 		Expect(do(inside, list("/"))).To(Equal("bin proc way"), "there is no way out")
 	})
 
-	It("a chroot into it looks the same, but root chroots again and is out", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a chroot into it looks the same, but root chroots again and is out", func(ctx SpecContext) {
 		root := busyboxRoot()
 		inside := enter(ctx, private)
 		do(inside, mount("proc", root+"/proc", ""), chroot(root), chdir("/"))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hermetic-go/nstest/suites/property"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -17,7 +18,7 @@ func table(p process, name string) string {
 }
 
 func registerTables() {
-	It("/proc/PID/mounts, mountinfo and mountstats are those of the process's namespace", Label("seed"), func(ctx SpecContext) {
+	property.Seed("/proc/PID/mounts, mountinfo and mountstats are those of the process's namespace", func(ctx SpecContext) {
 		dir := ground(alone, "at")
 		inside := enter(ctx, private)
 		do(inside, deed{Call: "mount", Source: "nstest-disc", Path: dir + "/at", Type: "ramfs"})
@@ -34,7 +35,7 @@ func registerTables() {
 		Expect(os.Readlink("/proc/mounts")).To(Equal("self/mounts"))
 	})
 
-	It("they tell a process in a chroot of what is below its root alone", Label("seed"), func(ctx SpecContext) {
+	property.Seed("they tell a process in a chroot of what is below its root alone", func(ctx SpecContext) {
 		dir := ground(alone, "root")
 		do(outside, tmpfs(dir+"/root"), mkdir(dir+"/root/at"))
 		inside := enter(ctx, private)

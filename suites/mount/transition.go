@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/hermetic-go/nstest/nstest/matchers"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // A state is how a mount propagates; types are what mountinfo then says of it.
@@ -59,7 +60,7 @@ func peered(path, peer string, s state) {
 func registerTransitions() {
 	for _, t := range transitions {
 		for i, step := range steps {
-			It(fmt.Sprintf("a %s mount that is made %s is then %s", t.from.name, step.name, t.to[i].name), Label("seed"), func() {
+			property.Seed(fmt.Sprintf("a %s mount that is made %s is then %s", t.from.name, step.name, t.to[i].name), func(SpecContext) {
 				dir := ground(alone)
 				path, peer := dir+"/mount", dir+"/peer"
 				peered(path, peer, t.from)
@@ -71,7 +72,7 @@ func registerTransitions() {
 	}
 
 	for i, step := range steps {
-		It("in a tree that is made "+step.name+" recursively each mount goes its own way", Label("seed"), func() {
+		property.Seed("in a tree that is made "+step.name+" recursively each mount goes its own way", func(SpecContext) {
 			dir := ground(alone, "tree")
 			tree := dir + "/tree"
 			do(outside, tmpfs(tree))
@@ -91,14 +92,14 @@ func registerTransitions() {
 		})
 	}
 
-	It("a shared mount without a peer that is made slave has no master and is private", Label("seed"), func() {
+	property.Seed("a shared mount without a peer that is made slave has no master and is private", func(SpecContext) {
 		path := ground(shared)
 		Expect(outside).To(matchers.HaveMount(path, matchers.Shared))
 		do(outside, propagate(path, slave))
 		Expect(outside).To(matchers.HaveMount(path, matchers.Private))
 	})
 
-	It("a slave whose master has gone has the master's master, and is private when that has gone too", Label("seed"), func() {
+	property.Seed("a slave whose master has gone has the master's master, and is private when that has gone too", func(SpecContext) {
 		dir := ground(alone, "top", "middle", "last")
 		top, middle, last := dir+"/top", dir+"/middle", dir+"/last"
 		do(outside, tmpfs(top), propagate(top, shared), bind(top, middle, 0), propagate(middle, slave), propagate(middle, shared),

@@ -58,8 +58,7 @@ func answer(at, name, addr string) {
 }
 
 func registerBridge() {
-	It("are joined by a bridge with a gateway, made by brctl and ip netns: those plugged in reach each other, and what is behind it", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("are joined by a bridge with a gateway, made by brctl and ip netns: those plugged in reach each other, and what is behind it", func(ctx SpecContext) {
 		require.Program("brctl")
 		require.Program("ip")
 		reach := func(from, to string) error {
@@ -102,8 +101,7 @@ func registerBridge() {
 		Expect(reach("red", beyond)).To(Succeed())
 	})
 
-	It("have a resolv.conf each where `ip netns exec` gives them a mount namespace", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("have a resolv.conf each where `ip netns exec` gives them a mount namespace", func(ctx SpecContext) {
 		require.Program("ip")
 		run(ctx, "ip netns add red")
 		run(ctx, "ip link add gateway type veth peer name eth0 netns red")

@@ -56,8 +56,7 @@ func registerCarrier() {
 		})
 	})
 
-	It("are joined by a veth as by a wire: one end is set down and ip(8) shows NO-CARRIER at the other", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("are joined by a veth as by a wire: one end is set down and ip(8) shows NO-CARRIER at the other", func(ctx SpecContext) {
 		require.Program("ip")
 		run(ctx, "ip netns add red")
 		run(ctx, "ip link add wire type veth peer name end netns red")
@@ -71,8 +70,7 @@ func registerCarrier() {
 		Eventually(ctx, show).Should(And(ContainSubstring("LOWER_UP"), Not(ContainSubstring("NO-CARRIER"))))
 	})
 
-	It("see a cable pulled: a host of an environment loses its carrier, and nothing else", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("see a cable pulled: a host of an environment loses its carrier, and nothing else", func(ctx SpecContext) {
 		web, client := nstest.Current().Host("web"), nstest.Current().Host("client")
 		Expect(serve(web)).To(Succeed())
 		Expect(client).To(matchers.Reach("web:80"))

@@ -24,9 +24,9 @@ import (
 // pingLimit is how long ping waits for an answer. On a path that is open one takes microseconds.
 const pingLimit = 10 * time.Second
 
-// ping sends an echo request to an address and waits for the answer. The network is one of package icmp: "udp4" for a ping
+// echo sends an echo request to an address and waits for the answer. The network is one of package icmp: "udp4" for a ping
 // socket, icmp(7), which takes no rights, "ip4:icmp" and "ip6:ipv6-icmp" for a raw one.
-func ping(network, address string) error {
+func echo(network, address string) error {
 	const protocolICMP, protocolICMPv6 = 1, 58
 	request := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1234, Seq: 1, Data: []byte("nstest")}}
 	answer, protocol, unspecified := icmp.Type(ipv4.ICMPTypeEchoReply), protocolICMP, "0.0.0.0"
@@ -77,8 +77,8 @@ func lift() error {
 // answered is what became of a ping if nothing went wrong.
 const answered = "answered"
 
-// outcome is what became of a ping.
-func outcome(err error) string {
+// became is what has become of a ping.
+func became(err error) string {
 	if err == nil {
 		return answered
 	}
@@ -102,11 +102,11 @@ var permit = nsx.Register("network/permit", func(_ *nsx.Parent, groups string) (
 	if p.Range, err = file.read(); err != nil {
 		return p, err
 	}
-	errors.As(ping("udp4", "127.0.0.1"), &p.Refused)
+	errors.As(echo("udp4", "127.0.0.1"), &p.Refused)
 	if p.Written, err = file.write(); err != nil {
 		return p, err
 	}
-	p.Ping = outcome(ping("udp4", "127.0.0.1"))
+	p.Ping = became(echo("udp4", "127.0.0.1"))
 	p.After, err = file.read()
 	return p, err
 })
@@ -131,11 +131,11 @@ func highestGroup() (int, error) {
 
 // echoes are pings of ::1, while lo is down and when it is up.
 var echoes = nsx.Register("network/echoes", func(*nsx.Parent, any) (list [2]string, err error) {
-	list[0] = outcome(ping("ip6:ipv6-icmp", "::1"))
+	list[0] = became(echo("ip6:ipv6-icmp", "::1"))
 	if err := lift(); err != nil {
 		return list, err
 	}
-	list[1] = outcome(ping("ip6:ipv6-icmp", "::1"))
+	list[1] = became(echo("ip6:ipv6-icmp", "::1"))
 	return list, nil
 })
 
@@ -144,7 +144,7 @@ var pingFromNew = nsx.Register("network/ping", func(_ *nsx.Parent, address strin
 	if err := lift(); err != nil {
 		return "", err
 	}
-	return outcome(ping("ip6:ipv6-icmp", address)), nil
+	return became(echo("ip6:ipv6-icmp", address)), nil
 })
 
 func registerEcho() {
@@ -197,7 +197,7 @@ func registerEcho() {
 			Expect(list[1]).To(Equal(answered))
 		})
 		c.Positive("and so does a neighbour", func() {
-			text := outcome(ping("ip6:ipv6-icmp", address))
+			text := became(echo("ip6:ipv6-icmp", address))
 			c.Saw("ping "+address, text)
 			Expect(text).To(Equal(answered))
 		})

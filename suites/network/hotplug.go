@@ -50,7 +50,7 @@ func registerHotplug() {
 		inside, sibling := newNamespace(ctx), newNamespace(ctx)
 		watch := func(n namespace) *nsx.Process[[]rtnetlink.Event] {
 			GinkgoHelper()
-			p, err := nsx.Spawn(ctx, n.join(), listen, "last")
+			p, err := nsx.Spawn(ctx, n.join(), hear, "last")
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(p.Close)
 			Expect(p.Await(nil)).To(Succeed())
@@ -82,8 +82,7 @@ func registerHotplug() {
 		})
 	})
 
-	It("take a second device while a host runs, which serves on at both: docker network connect", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("take a second device while a host runs, which serves on at both: docker network connect", func(ctx SpecContext) {
 		env := nstest.Current()
 		web, other := env.Host("web"), env.Host("other")
 		l, err := web.Listen("tcp", ":80")
@@ -130,8 +129,7 @@ func registerHotplug() {
 		talk(conn)
 	})
 
-	It("let a child wait at a pipe until its veth is there: Docker's hand-shake", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("let a child wait at a pipe until its veth is there: Docker's hand-shake", func(ctx SpecContext) {
 		for _, wait := range []bool{true, false} {
 			By(fmt.Sprintf("a child that waits: %t", wait))
 			reader, writer, err := os.Pipe()

@@ -163,8 +163,7 @@ func registerInterfaces() {
 		})
 	})
 
-	It("begin with lo alone, and that is down, so that nothing can be reached, not even 127.0.0.1", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("begin with lo alone, and that is down, so that nothing can be reached, not even 127.0.0.1", func(ctx SpecContext) {
 		Expect(knock()).To(Succeed(), "the environment's lo is up")
 
 		p, err := nsx.Spawn(ctx, nsx.Spec{Kinds: nsx.Net}, loopback, nil)
@@ -178,8 +177,7 @@ func registerInterfaces() {
 		Expect(err).NotTo(HaveOccurred(), "once it is up, they answer")
 	})
 
-	It("are what /proc/net shows, of the process, and /sys/class/net, of who has mounted /sys", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("are what /proc/net shows, of the process, and /sys/class/net, of who has mounted /sys", func(ctx SpecContext) {
 		outside, inside := os.Getpid(), newNamespace(ctx)
 		here(device{Name: "outer", Kind: "veth", Peer: "outer-peer", Addrs: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}, Set: "up"})
 		inside.equipped(ctx, device{Name: "inner", Kind: "veth", Peer: "inner-peer"})

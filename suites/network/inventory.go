@@ -23,7 +23,7 @@ type inventory map[string][]string
 
 // The kinds of an inventory.
 const (
-	devices    = "devices"
+	interfaces = "devices"
 	addresses  = "addresses"
 	routes     = "routes"
 	rules      = "rules"
@@ -36,7 +36,7 @@ func takeInventory() (inventory, error) {
 	found := inventory{}
 	links, err1 := netlink.LinkList()
 	for _, l := range links {
-		found[devices] = append(found[devices], l.Type()+" "+l.Attrs().Name)
+		found[interfaces] = append(found[interfaces], l.Type()+" "+l.Attrs().Name)
 	}
 	addrs, err2 := netlink.AddrList(nil, netlink.FAMILY_V4)
 	for _, a := range addrs {
@@ -143,7 +143,7 @@ var furnish = nsx.Register("network/furnish", func(*nsx.Parent, any) (inventory,
 
 func registerInventory() {
 	property.It("N16", func(ctx SpecContext, c *property.Check) {
-		kinds := []string{devices, addresses, routes, rules, neighbours}
+		kinds := []string{interfaces, addresses, routes, rules, neighbours}
 		c.Positive("a process in our namespace furnishes it for us too", func() {
 			before := ours()
 			_, err := nsx.Run(ctx, nsx.Spec{}, furnish, nil)

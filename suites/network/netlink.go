@@ -15,8 +15,8 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-// listen reports when it watches the devices of its namespace, and returns what it hears up to the device of that name.
-var listen = nsx.Register("network/listen", func(parent *nsx.Parent, name string) ([]rtnetlink.Event, error) {
+// listenForLinks reports when it watches the devices of its namespace, and returns what it hears up to the device of that name.
+var listenForLinks = nsx.Register("network/listen", func(parent *nsx.Parent, name string) ([]rtnetlink.Event, error) {
 	w, err := rtnetlink.NewWatch()
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func registerNetlink() {
 			Expect(hear("after")).To(And(ContainElement("after"), Not(ContainElement("inner"))))
 		})
 		c.Negative("nor does who is there hear of ours", func() {
-			p, err := nsx.Spawn(ctx, inside.join(), listen, "inner-after")
+			p, err := nsx.Spawn(ctx, inside.join(), listenForLinks, "inner-after")
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(p.Close)
 			Expect(p.Await(nil)).To(Succeed())

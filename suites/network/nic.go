@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -50,8 +51,8 @@ type frame struct{ Device, Text string }
 
 const etherType = 0x88b5
 
-// send sends a frame to everybody on the wire.
-var send = nsx.Register("network/send", func(_ *nsx.Parent, f frame) (any, error) {
+// broadcast sends a frame to everybody on the wire.
+var broadcast = nsx.Register("network/send", func(_ *nsx.Parent, f frame) (any, error) {
 	fd, to, err := packetSocket(f.Device)
 	if err != nil {
 		return nil, err
@@ -135,7 +136,7 @@ func bridge(ctx SpecContext, nic string) {
 	}
 	sent := func(text string) {
 		GinkgoHelper()
-		_, err := nsx.Run(ctx, n.join(), send, frame{"box", text})
+		_, err := nsx.Run(ctx, n.join(), broadcast, frame{"box", text})
 		Expect(err).NotTo(HaveOccurred())
 	}
 	atNIC, atSwitch := listen(nic, "bridged"), listen("switch", "not bridged")
@@ -172,13 +173,12 @@ func registerNICs() {
 		})
 	}, Serial, nstest.InProcess) // a physical device is in the machine's namespace: no environment has one
 
-	It("have a veth bridged to another device", seed, func(ctx SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("have a veth bridged to another device", func(ctx SpecContext) {
 		here(device{Name: "cable", Kind: "veth", Peer: "far-end"}, device{Name: "far-end", Set: "up"})
 		bridge(ctx, "cable")
 	})
 
-	It("have a veth bridged to a physical device", seed, Serial, nstest.InProcess, func(ctx SpecContext) {
+	It("have a veth bridged to a physical device", Label("seed"), SpecTimeout(2*time.Minute), Serial, nstest.InProcess, func(ctx SpecContext) {
 		nic, err := spare()
 		if err != nil { // not a matter of NSTEST_MUST_RUN: few machines have one to spare
 			Skip(err.Error() + "\nWhat to do: " + spareRemedy)

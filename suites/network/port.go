@@ -74,8 +74,7 @@ func registerPorts() {
 		}
 	})
 
-	It("have a port 80 each: two web servers on two hosts serve at the same time", seed, func(SpecContext) {
-		property.NeedEnvironment()
+	property.Seed("have a port 80 each: two web servers on two hosts serve at the same time", func(SpecContext) {
 		red, blue, client := nstest.Current().Host("red"), nstest.Current().Host("blue"), nstest.Current().Host("client")
 		Expect(serve(red)).To(Succeed())
 		Expect(serve(blue)).To(Succeed())

@@ -53,7 +53,7 @@ func registerRemains() {
 
 			left := oursWithPins().beyond(before)
 			c.Saw("left", left)
-			for _, kind := range []string{devices, addresses, routes, rules, tables, pins} {
+			for _, kind := range []string{interfaces, addresses, routes, rules, tables, pins} {
 				Expect(left[kind]).NotTo(BeEmpty(), kind)
 			}
 			device, err := netlink.LinkByName("furnished")

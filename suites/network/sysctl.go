@@ -116,17 +116,17 @@ var bind80 = nsx.Register("network/bind-80", func(*nsx.Parent, any) (b binding, 
 	if err := nsx.DropCapability(unix.CAP_NET_BIND_SERVICE); err != nil {
 		return b, err
 	}
-	if b.Before, err = bind(80); err != nil {
+	if b.Before, err = bindPort(80); err != nil {
 		return b, err
 	}
 	if errno, err := start.write(); err != nil || errno != 0 {
 		return b, errors.Join(errno, err)
 	}
-	b.After, err = bind(80)
+	b.After, err = bindPort(80)
 	return b, err
 })
 
-func bind(port int) (unix.Errno, error) {
+func bindPort(port int) (unix.Errno, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
@@ -218,12 +218,12 @@ func registerSysctls() {
 		b, err := nsx.Run(ctx, nsx.Spec{Kinds: nsx.Net}, bind80, nil)
 		Expect(err).NotTo(HaveOccurred())
 		c.Positive("once it is 80, port 80 needs no CAP_NET_BIND_SERVICE", func() {
-			c.Saw("bind(2) to port 80 then", b.After)
+			c.Saw("bindPort(2) to port 80 then", b.After)
 			Expect(b.After).To(BeZero())
 		})
 		c.Negative("before that it did, and in other namespaces it still does", func() {
 			c.Saw("first port of a new namespace", b.Start)
-			c.Saw("bind(2) to port 80", b.Before)
+			c.Saw("bindPort(2) to port 80", b.Before)
 			Expect(b.Start).To(Equal("1024"))
 			Expect(b.Before).To(Equal(unix.EACCES))
 			after := sysctlsOf(ctx, nsx.Spec{}, start)
@@ -231,7 +231,7 @@ func registerSysctls() {
 			Expect(after).To(Equal(before))
 			again, err := nsx.Run(ctx, nsx.Spec{Kinds: nsx.Net}, bind80, nil)
 			Expect(err).NotTo(HaveOccurred())
-			c.Saw("bind(2) to port 80 in another new one", again.Before)
+			c.Saw("bindPort(2) to port 80 in another new one", again.Before)
 			Expect(again).To(Equal(b))
 		})
 	})
