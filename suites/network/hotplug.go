@@ -50,7 +50,7 @@ func registerHotplug() {
 		inside, sibling := newNamespace(ctx), newNamespace(ctx)
 		watch := func(n namespace) *nsx.Process[[]rtnetlink.Event] {
 			GinkgoHelper()
-			p, err := nsx.Spawn(ctx, n.join(), hear, "last")
+			p, err := nsx.Spawn(ctx, n.join(), listenForLinks, "last")
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(p.Close)
 			Expect(p.Await(nil)).To(Succeed())
