@@ -57,14 +57,18 @@ func be(name string, f func(*Parent, json.RawMessage) (any, error)) {
 	runtime.LockOSThread() // it is the first thread while packages are initialised
 	n, _ := strconv.Atoi(os.Getenv(filesVariable))
 	// What the probe starts is no probe, and has none of its files unless it passes them.
-	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(filesVariable)); err != nil {
+	first := ns.FirstFile
+	if os.Getenv(commandVariable) != "" {
+		first = commandFile
+	}
+	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(filesVariable), os.Unsetenv(commandVariable)); err != nil {
 		os.Exit(3)
 	}
-	p := &Parent{link: newLink(os.NewFile(ns.FirstFile, "parent"))}
+	p := &Parent{link: newLink(os.NewFile(uintptr(first), "parent")), probe: name}
 	for i := range n + 1 {
-		unix.CloseOnExec(ns.FirstFile + i)
+		unix.CloseOnExec(first + i)
 		if i > 0 {
-			p.Files = append(p.Files, os.NewFile(uintptr(ns.FirstFile+i), "file "+strconv.Itoa(i-1)))
+			p.Files = append(p.Files, os.NewFile(uintptr(first+i), "file "+strconv.Itoa(i-1)))
 		}
 	}
 	var start message
@@ -92,7 +96,8 @@ type Parent struct {
 	// Files are those of the Spec.
 	Files []*os.File
 
-	link *link
+	link  *link
+	probe string
 }
 
 // Report tells the parent a value, for Process.Await, and waits until the parent has it go on. What the parent says then
