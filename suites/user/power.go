@@ -100,6 +100,9 @@ var do = nsx.Register("user/do", func(_ *nsx.Parent, deed string) (any, error) {
 func registerPower() {
 	// The leak has to be made with the machine's root, who alone can map its own id.
 	property.It("R18", func(ctx SpecContext, c *property.Check) {
+		if os.Geteuid() == 0 && !require.IsMachineRoot() {
+			c.Skip("the program is in a user namespace, from where nobody sees which id is the machine's root", "run it outside of environments and containers")
+		}
 		roots := []string{"/proc/sys", "/sys"}
 		saw := func(files []string) {
 			c.Saw("files of /proc/sys and /sys that it may write", len(files))
