@@ -40,15 +40,14 @@ func RunBy[In, Out any](run func(Command) error, probe Probe[In, Out], in In) (O
 	if err != nil {
 		return out, fmt.Errorf("run probe %s: %w", probe.name, err)
 	}
-	_ = ours.send(message{Value: input}) // into the buffer; if nobody ever reads it, run says why
-
-	// Of two variables with one name the first counts here, and the last in a Cmd.
+	// Of several variables with one name the last counts in a command.
 	env := append(os.Environ(), variable+"="+probe.name, filesVariable+"=0", commandVariable+"=1", "GORACE=atexit_sleep_ms=0")
 	ran := make(chan error, 1)
 	go func() {
 		err := run(Command{Path: image, Args: []string{"nstest-probe", probe.name}, Env: env, Files: []*os.File{theirs}})
 		ran <- errors.Join(err, theirs.Close()) // which is the end of what receive waits for
 	}()
+	_ = ours.send(message{Value: input}) // if nobody has ever read it, run says why
 	var m message
 	received := ours.receive(&m)
 	ours.file.Close() // who waits for an answer learns that there is none

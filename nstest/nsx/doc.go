@@ -16,6 +16,8 @@
 // [Run] returns what the probe returns. [Spawn] returns a [Process] while the probe runs: its id, its namespaces, and the
 // two-way conversation by which something can be changed outside between two looks of the probe.
 //
+// [RunBy] runs a probe as a command of somebody else's, such as a host of an environment.
+//
 // A namespace is entered by a process with a single thread, as user and time namespaces require, and then the program
 // executes itself again there: the probe is the first of the program's functions to run, on the process's first thread,
 // before main and before any other goroutine. The process has a single way back: what the probe returns and says.
