@@ -35,6 +35,30 @@ func (f file) imports() []string {
 	return out
 }
 
+// calls are the places where functions with one of these names are called that are not of package property.
+func (f file) calls(names ...string) (places []token.Position) {
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		name := ""
+		switch fun := call.Fun.(type) {
+		case *ast.Ident:
+			name = fun.Name
+		case *ast.SelectorExpr:
+			if pkg, ok := fun.X.(*ast.Ident); ok && pkg.Name == "ginkgo" {
+				name = fun.Sel.Name
+			}
+		}
+		if slices.Contains(names, name) {
+			places = append(places, f.set.Position(call.Pos()))
+		}
+		return true
+	})
+	return places
+}
+
 // files parses every Go file of the module.
 func files(t *testing.T) []file {
 	t.Helper()
@@ -203,6 +227,9 @@ func TestPropertiesAreRegisteredByACall(t *testing.T) {
 				t.Errorf("%s has specs of properties: put them into a file that is no test, for Register", f.path)
 			}
 			registered[dir] = true
+			for _, call := range f.calls("It", "Specify", "Entry") {
+				t.Errorf("%s: make the spec by property.It or property.Seed: they keep it from running where it would change the machine", call)
+			}
 		}
 	}
 	for dir := range registered {

@@ -140,7 +140,7 @@ var echoes = nsx.Register("network/echoes", func(*nsx.Parent, any) (list [2]stri
 })
 
 // pingFromNew pings an IPv6 address, with lo up.
-var pingFromNew = nsx.Register("network/ping", func(_ *nsx.Parent, address string) (string, error) {
+var pingFromNew = nsx.Register("network/echo", func(_ *nsx.Parent, address string) (string, error) {
 	if err := lift(); err != nil {
 		return "", err
 	}

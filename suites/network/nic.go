@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -178,12 +177,12 @@ func registerNICs() {
 		bridge(ctx, "cable")
 	})
 
-	It("have a veth bridged to a physical device", Label("seed"), SpecTimeout(2*time.Minute), Serial, nstest.InProcess, func(ctx SpecContext) {
+	property.Seed("have a veth bridged to a physical device", func(ctx SpecContext) {
 		nic, err := spare()
 		if err != nil { // not a matter of NSTEST_MUST_RUN: few machines have one to spare
 			Skip(err.Error() + "\nWhat to do: " + spareRemedy)
 		}
 		bridge(ctx, nic)
 		Eventually(ctx, rtnetlink.Find).WithArguments(nic).ShouldNot(BeZero(), "it comes back")
-	})
+	}, Serial, nstest.InProcess)
 }

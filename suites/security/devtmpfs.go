@@ -13,6 +13,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/nsx"
 	"github.com/hermetic-go/nstest/suites/internal/inside"
 	"github.com/hermetic-go/nstest/suites/internal/require"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // A mounting is the answer to a mount(2), and what is there then.
@@ -44,7 +45,7 @@ var mount = nsx.Register("security/mount", func(_ *nsx.Parent, kind string) (m m
 })
 
 func registerDevtmpfs() {
-	It("cannot mount the devices of the machine", func(ctx SpecContext) {
+	property.Seed("cannot mount the devices of the machine", func(ctx SpecContext) {
 		for _, s := range []nsx.Spec{{}, nsx.Spec{Kinds: nsx.Mount}.AsRoot()} {
 			Expect(nsx.Run(ctx, s, mount, "tmpfs")).To(Equal(mounting{}), "the control: a file system of its own")
 			m, err := nsx.Run(ctx, s, mount, "devtmpfs")
@@ -54,7 +55,7 @@ func registerDevtmpfs() {
 		}
 	})
 
-	It("can mount them if they are privileged", func(ctx SpecContext) {
+	property.Seed("can mount them if they are privileged", func(ctx SpecContext) {
 		require.MachineRoot()
 		in := func(cfg nstest.Config) mounting {
 			GinkgoHelper()

@@ -16,6 +16,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/nsx"
 	"github.com/hermetic-go/nstest/suites/internal/inside"
 	"github.com/hermetic-go/nstest/suites/internal/require"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // calls are the kernel's answers to calls by which a process may reach beyond its network namespace, and to their like.
@@ -114,7 +115,7 @@ func registerSeccomp() {
 		}
 	}
 
-	It("refuse VSOCK, by socket and by socketpair, as if the kernel had none", func(ctx SpecContext) {
+	property.Seed("refuse VSOCK, by socket and by socketpair, as if the kernel had none", func(ctx SpecContext) {
 		machine := outside()
 		needVsock(machine)
 		Expect(machine.VsockPair).To(Equal(unix.EOPNOTSUPP), "the control: it comes to the protocol, which has no pairs")
@@ -126,13 +127,13 @@ func registerSeccomp() {
 		}
 	}, nstest.InProcess)
 
-	It("refuse io_uring as if the kernel had none, unless Config.AllowIOUring lets it in", func(ctx SpecContext) {
+	property.Seed("refuse io_uring as if the kernel had none, unless Config.AllowIOUring lets it in", func(ctx SpecContext) {
 		needRing(outside())
 		Expect(in(ctx, nstest.Config{AllowIOUring: true}).Ring).To(BeZero(), "the control")
 		Expect(in(ctx, nstest.Config{}).Ring).To(Equal(unix.ENOSYS))
 	}, nstest.InProcess)
 
-	It("that are privileged refuse neither", func(ctx SpecContext) {
+	property.Seed("that are privileged refuse neither", func(ctx SpecContext) {
 		require.MachineRoot()
 		machine := outside()
 		needVsock(machine)
@@ -142,7 +143,7 @@ func registerSeccomp() {
 		Expect(got).NotTo(Equal(in(ctx, nstest.Config{})), "the control: others do")
 	}, nstest.InProcess)
 
-	It("pass their filter on to whatever they make", func(ctx SpecContext) {
+	property.Seed("pass their filter on to whatever they make", func(ctx SpecContext) {
 		got, err := try()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(got.Filtered).To(BeTrue(), "the spec's own process")

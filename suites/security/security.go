@@ -8,7 +8,7 @@ import . "github.com/onsi/ginkgo/v2"
 
 // Register adds the specs to the program's suite.
 func Register() {
-	Describe("Environments", Label("seed"), func() {
+	Describe("Environments", func() {
 		registerSeccomp()
 		registerCapabilities()
 		registerShared()

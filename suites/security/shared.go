@@ -11,6 +11,7 @@ import (
 
 	"github.com/hermetic-go/nstest/nstest"
 	"github.com/hermetic-go/nstest/suites/internal/require"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // A file is what somebody outside sees of one.
@@ -42,7 +43,7 @@ func registerShared() {
 		return dir
 	}
 
-	It("make no program of the machine's root's in a directory of a user's that they share", func() {
+	property.Seed("make no program of the machine's root's in a directory of a user's that they share", func(SpecContext) {
 		owner := os.Getuid()
 		if owner == 0 {
 			require.MachineRoot()
@@ -58,7 +59,7 @@ func registerShared() {
 		Expect(owner).NotTo(BeZero())
 	}, nstest.InProcess)
 
-	It("make nothing at all in one of the machine's root's, unless somebody has called sudo", func() {
+	property.Seed("make nothing at all in one of the machine's root's, unless somebody has called sudo", func(SpecContext) {
 		require.MachineRoot()
 		dir := directory(0)
 		if id := os.Getenv("SUDO_UID"); id != "" && id != "0" {

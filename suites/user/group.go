@@ -78,7 +78,7 @@ func registerGroups() {
 		})
 	})
 
-	It("let their root change groups only where that is allowed, and groups are mapped", Label("seed"), func(ctx SpecContext) {
+	property.Seed("let their root change groups only where that is allowed, and groups are mapped", func(ctx SpecContext) {
 		withGroup := rootAs(0)
 		_, err := nsx.Run(ctx, withGroup, setgroups, nil)
 		if setgroupsDenied() {
@@ -94,7 +94,7 @@ func registerGroups() {
 		Expect(err).To(MatchError(unix.EPERM), "no group is mapped")
 	})
 
-	It("map groups as they map users, and apart from them", Label("seed"), func(ctx SpecContext) {
+	property.Seed("map groups as they map users, and apart from them", func(ctx SpecContext) {
 		four, nine := 4, 9
 		me, err := nsx.Run(ctx, nsx.Spec{Kinds: nsx.User, UID: &four, GID: &nine, UIDMaps: []nsx.IDMap{{Inside: 4, Outside: 0, Count: 1}},
 			GIDMaps: []nsx.IDMap{{Inside: 9, Outside: 0, Count: 1}}}, whoAmI, nil)

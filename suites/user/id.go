@@ -132,7 +132,7 @@ func registerIDs() {
 		})
 	})
 
-	It("wait behind a pipe until they are mapped", Label("seed"), func(ctx SpecContext) {
+	property.Seed("wait behind a pipe until they are mapped", func(ctx SpecContext) {
 		r, w, err := os.Pipe()
 		Expect(err).NotTo(HaveOccurred())
 		defer w.Close()

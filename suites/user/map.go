@@ -242,7 +242,7 @@ func registerMaps() {
 		})
 	})
 
-	It("take a map of a single id, of all, and of several ranges", Label("seed"), func(ctx SpecContext) {
+	property.Seed("take a map of a single id, of all, and of several ranges", func(ctx SpecContext) {
 		all := ids()
 		taken := func(text string) []string {
 			GinkgoHelper()

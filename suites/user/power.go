@@ -154,7 +154,7 @@ func registerPower() {
 		})
 	}, nstest.InProcess)
 
-	It("have a root that is an ordinary user outside, and may do what is theirs alone", Label("seed"), func(ctx SpecContext) {
+	property.Seed("have a root that is an ordinary user outside, and may do what is theirs alone", func(ctx SpecContext) {
 		s := nsx.Spec{}.AsRoot()
 		theirs := s
 		theirs.Kinds |= nsx.UTS | nsx.Mount
