@@ -135,7 +135,7 @@ func spawn(ctx context.Context, s Spec, probe string, in any) (_ *process, err e
 		env := append([]string{variable + "=" + probe, filesVariable + "=" + strconv.Itoa(len(s.Files)), "GORACE=atexit_sleep_ms=0"}, os.Environ()...)
 		return p.entrant.Execute(ns.Execution{
 			Image: image, Args: []string{"nstest-probe", probe}, Env: env, Output: p.output, Files: append([]*os.File{theirs}, s.Files...),
-			UID: s.UID, GID: s.GID, KeepCapabilities: s.KeepCapabilities, NewUser: s.Kinds.Has(User),
+			UID: s.UID, GID: s.GID, KeepCapabilities: s.KeepCapabilities, NewUser: s.Kinds.Has(User), Blocked: s.Blocked,
 		})
 	}
 	if !s.Gate {

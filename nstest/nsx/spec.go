@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -56,6 +57,11 @@ type Spec struct {
 	// Files are for the probe, which finds them in Parent.Files. They stay the caller's.
 	Files []*os.File
 
+	// Blocked are signals that are blocked from the beginning, in all threads of the probe and in what it starts: a probe
+	// can only block them in one of its threads, and the others would be sent them. What the Go runtime needs, such as
+	// SIGSEGV and SIGURG, it unblocks.
+	Blocked []syscall.Signal
+
 	// Cgroup is the directory of the cgroup that the process is born in, and SetTID its number in its PID namespace and in
 	// those around it, the innermost first. Both are for Clone3 (Linux 5.7 and 5.5).
 	Cgroup *os.File
@@ -102,6 +108,11 @@ func (s Spec) check() error {
 		return fmt.Errorf("time offsets are for a Time namespace made by Unshare: what clone3 makes is in use, and so its offsets are fixed")
 	case (s.Cgroup != nil || len(s.SetTID) > 0) && s.How != Clone3:
 		return fmt.Errorf("a Cgroup and a SetTID are for Clone3, and How is %v", s.How)
+	}
+	for _, sig := range s.Blocked {
+		if sig < 1 || sig > 64 {
+			return fmt.Errorf("block signal %d: there are those from 1 to 64", sig)
+		}
 	}
 	return nil
 }

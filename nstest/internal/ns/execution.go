@@ -1,6 +1,7 @@
 package ns
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -24,14 +25,15 @@ type Execution struct {
 	// KeepCapabilities keeps those that the process has in a new user namespace, whatever its user id.
 	KeepCapabilities bool
 	NewUser          bool // it is in a user namespace that was made for it
+
+	Blocked []unix.Signal // all others are unblocked
 }
 
 // FirstFile is the number of an executed program's first file that is not a standard one. The low numbers are the
 // entrant's own until the moment that it executes.
 const FirstFile = 64
 
-// Execute lets the process execute a program, with the default action for every signal and none blocked. It returns when
-// the program begins, or the error why it cannot. The process ends when the thread of this program that has started it
+// Execute lets the process execute a program, with the default action for every signal. It returns when the program begins, or the error why it cannot. The process ends when the thread of this program that has started it
 // does, which lives as long as the program.
 func (x *Entrant) Execute(e Execution) error {
 	var p pid1.Program
@@ -54,7 +56,7 @@ func (x *Entrant) Execute(e Execution) error {
 	case e.NewUser:
 		loseAmbient(&p)
 	}
-	p.Call("unblock signals", unix.SYS_RT_SIGPROCMASK, pid1.Int(unix.SIG_SETMASK), p.Bytes(make([]byte, 8)), pid1.Int(0), pid1.Int(8))
+	p.Call("block signals", unix.SYS_RT_SIGPROCMASK, pid1.Int(unix.SIG_SETMASK), p.Bytes(signalSet(e.Blocked)), pid1.Int(0), pid1.Int(8))
 	p.Dup3(p.File(e.Output), 1)
 	p.Dup3(p.File(e.Output), 2)
 	for i, f := range e.Files {
@@ -70,6 +72,15 @@ func (x *Entrant) Execute(e Execution) error {
 		err = unix.ENOEXEC
 	}
 	return fmt.Errorf("start probe: %w", err)
+}
+
+// signalSet is a set of signals as system calls take it.
+func signalSet(signals []unix.Signal) []byte {
+	var set uint64
+	for _, s := range signals {
+		set |= 1 << (s - 1)
+	}
+	return binary.NativeEndian.AppendUint64(nil, set)
 }
 
 // Wait returns when the process has ended, and how. It must be called once, and then Close; or End alone.
