@@ -40,6 +40,10 @@ func Register[In, Out any](name string, f func(parent *Parent, in In) (Out, erro
 	return Probe[In, Out]{name}
 }
 
+// Named is the probe that is registered under a name. It is for a probe that starts itself again: its variable is not set
+// before Register returns, and that does not happen where the probe runs.
+func Named[In, Out any](name string) Probe[In, Out] { return Probe[In, Out]{name} }
+
 // Name is what the probe was registered as.
 func (p Probe[In, Out]) Name() string { return p.name }
 

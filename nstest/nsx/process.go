@@ -97,6 +97,9 @@ func spawn(ctx context.Context, s Spec, probe string, in any) (_ *process, err e
 	if late := os.Getenv(variable); late != "" {
 		return nil, fmt.Errorf("this process was to be probe %q, which is not registered: register it in a variable of a package", late)
 	}
+	if !names[probe] { // the process would be the whole program once more
+		return nil, fmt.Errorf("spawn probe %q: none is registered under that name: register it in a variable of a package, and use Named where it starts itself", probe)
+	}
 	input, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("write input: %w", err)

@@ -231,3 +231,23 @@ func TestContextEndsTheProbe(t *testing.T) {
 		t.Errorf("ended with %v, %v", status, err)
 	}
 }
+
+// again is a probe that starts itself, so often.
+var again = nsx.Register("again", func(_ *nsx.Parent, times int) (int, error) {
+	if times == 0 {
+		return 0, nil
+	}
+	n, err := nsx.Run(context.Background(), nsx.Spec{}, nsx.Named[int, int]("again"), times-1)
+	return n + 1, err
+})
+
+func TestAProbeStartsItself(t *testing.T) {
+	if n, err := nsx.Run(t.Context(), nsx.Spec{}, again, 2); err != nil || n != 2 {
+		t.Errorf("got %d, %v", n, err)
+	}
+	for _, unknown := range []nsx.Probe[int, int]{{}, nsx.Named[int, int]("unknown")} {
+		if _, err := nsx.Run(t.Context(), nsx.Spec{}, unknown, 1); err == nil || !strings.Contains(err.Error(), "none is registered") {
+			t.Errorf("%q: %v", unknown.Name(), err)
+		}
+	}
+}
