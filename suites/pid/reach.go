@@ -1,0 +1,83 @@
+package pid
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest/nsx"
+	"github.com/hermetic-go/nstest/suites/property"
+)
+
+// attack tries what takes a process's number: a question, a tracer, and the end.
+var attack = nsx.Register("pid/attack", func(_ *nsx.Parent, pid int) (reach, error) {
+	_, err := unix.Getpgid(pid)
+	return reach{
+		Getpgid: on(err),
+		Ptrace:  on(unix.PtraceSeize(pid)), // until the probe ends
+		Kill:    on(unix.Kill(pid, unix.SIGKILL)),
+	}, nil
+})
+
+// A reach is what the calls say that an attack makes.
+type reach struct{ Getpgid, Ptrace, Kill verdict }
+
+// far has the next number outside be one that no process inside has, so that it is the namespace that keeps an attack
+// from reaching it, and not a process of the same number.
+func far() {
+	GinkgoHelper()
+	Expect(setLastPID(20_000)).To(Succeed())
+}
+
+// setLastPID has the calling process's PID namespace go on from a number.
+func setLastPID(pid int) error {
+	return os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid)), 0)
+}
+
+func registerReach() {
+	property.It("P9", func(ctx SpecContext, c *property.Check) {
+		far()
+		c.Positive("without CLONE_NEWPID a process can be asked for, traced and killed by its number", func() {
+			victim := staying(ctx, nsx.Spec{})
+			got, err := nsx.Run(ctx, nsx.Spec{}, attack, victim.PID())
+			Expect(err).NotTo(HaveOccurred())
+			c.Saw("the calls", got)
+			Expect(got).To(Equal(reach{works, works, works}))
+			status, err := victim.Wait()
+			Expect(err).NotTo(HaveOccurred())
+			c.Saw("it ended by", status.Signal())
+			Expect(status.Signal()).To(Equal(unix.SIGKILL))
+		})
+
+		bystander := standing(ctx, nsx.Spec{})
+		c.Negative("from inside there is no such process", func() {
+			Expect(bystander.PID()).To(BeNumerically(">", 20_000))
+			got, err := nsx.Run(ctx, nsx.Spec{Kinds: nsx.PID}, attack, bystander.PID())
+			Expect(err).NotTo(HaveOccurred())
+			c.Saw("the calls", got)
+			const none = verdict(unix.ESRCH)
+			Expect(got).To(Equal(reach{none, none, none}))
+			Expect(alive(bystander)).To(Succeed())
+		})
+
+		init := standing(ctx, nsx.Spec{Kinds: nsx.PID})
+		c.Positive("kill(-1) reaches the others inside", func() {
+			neighbour := standing(ctx, joining(init))
+			_, err := nsx.Run(ctx, joining(init), send, sending{-1, []syscall.Signal{unix.SIGKILL}})
+			Expect(err).NotTo(HaveOccurred())
+			status, err := neighbour.Wait()
+			Expect(err).NotTo(HaveOccurred())
+			c.Saw("another process inside ended by", status.Signal())
+			Expect(status.Signal()).To(Equal(unix.SIGKILL))
+		})
+		c.Negative("and nobody outside", func() {
+			err := alive(bystander)
+			c.Saw("error of a conversation with a process outside", err)
+			Expect(err).NotTo(HaveOccurred())
+		})
+	})
+}
