@@ -2,6 +2,7 @@ package pid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 
 // household is the init of processes that try to outlive it, each by another way, and of a nested PID namespace. It
 // reports when all are there.
-var household = nsx.Register("pid/household", func(parent *nsx.Parent, _ any) (any, error) {
+var household = nsx.Register("pid/household", func(parent *nsx.Parent, _ any) (_ any, err error) {
 	if err := mountProc(); err != nil {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ var household = nsx.Register("pid/household", func(parent *nsx.Parent, _ any) (a
 	if err != nil {
 		return nil, err
 	}
-	defer nested.Close()
+	defer func() { err = errors.Join(err, nested.Close()) }()
 	if err := nested.Await(nil); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package pid
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -53,8 +54,8 @@ var chooseNumber = nsx.Register("pid/chooseNumber", func(_ *nsx.Parent, s nsx.Sp
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
-	return p.NSPids()
+	pids, err := p.NSPids()
+	return pids, errors.Join(err, p.Close())
 })
 
 // chooseNext has the numbers go on from one, and returns the number of a child that is started then.

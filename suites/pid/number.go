@@ -40,7 +40,7 @@ var tellIDs = nsx.Register("pid/tellIDs", func(parent *nsx.Parent, _ any) (ids, 
 
 // nest is a process in a chain of PID namespaces, of which so many are to follow. It reports how far they came, and the
 // chain ends when it may go on.
-var nest = nsx.Register("pid/nest", func(parent *nsx.Parent, levels int) (any, error) {
+var nest = nsx.Register("pid/nest", func(parent *nsx.Parent, levels int) (_ any, err error) {
 	if err := mountProc(); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ var nest = nsx.Register("pid/nest", func(parent *nsx.Parent, levels int) (any, e
 		case err != nil:
 			return nil, err
 		default:
-			defer p.Close()
+			defer func() { err = errors.Join(err, p.Close()) }()
 			if err := p.Await(&c); err != nil {
 				return nil, err
 			}

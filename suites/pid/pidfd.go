@@ -11,14 +11,13 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-// openPIDFD opens a pidfd for the process with a number, 0 for a child of its own, and tries what it is good for. Then it
-// does so with the pidfd that is its file.
+// openPIDFD opens a pidfd for the process with a number, 0 for a child that ends with its init, and tries what it is good
+// for. Then it does so with the pidfd that is its file.
 var openPIDFD = nsx.Register("pid/openPIDFD", func(parent *nsx.Parent, pid int) (out pidfds, err error) {
 	if pid == 0 {
 		if pid, err = start("sleep", "infinity"); err != nil {
 			return out, err
 		}
-		defer unix.Kill(pid, unix.SIGKILL)
 	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	out.Open = on(err)

@@ -2,7 +2,9 @@ package pid
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,17 +81,20 @@ var witness = nsx.Register("pid/witness", func(_ *nsx.Parent, i inheritance) (s 
 			return s, err
 		}
 	}
-	s.Before, _ = os.Readlink("/proc/self")
+	if s.Before, err = os.Readlink("/proc/self"); err != nil {
+		return s, err
+	}
 	p, err := nsx.Spawn(context.Background(), nsx.Spec{Kinds: nsx.PID | i.Kinds}, remount, nil)
 	if err != nil {
 		return s, err
 	}
-	defer p.Close()
+	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := p.Await(nil); err != nil {
 		return s, err
 	}
-	s.After, err = os.Readlink("/proc/self")
-	s.Gone = os.IsNotExist(err)
+	var gone error
+	s.After, gone = os.Readlink("/proc/self")
+	s.Gone = errors.Is(gone, fs.ErrNotExist)
 	s.Shown, err = numbers("/proc")
 	return s, err
 })

@@ -2,6 +2,7 @@ package pid
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -14,7 +15,7 @@ import (
 )
 
 // supervise is an init that starts two services that know nothing of each other, and reports where they are.
-var supervise = nsx.Register("pid/supervise", func(parent *nsx.Parent, _ any) (any, error) {
+var supervise = nsx.Register("pid/supervise", func(parent *nsx.Parent, _ any) (_ any, err error) {
 	if err := mountProc(); err != nil {
 		return nil, err
 	}
@@ -24,7 +25,7 @@ var supervise = nsx.Register("pid/supervise", func(parent *nsx.Parent, _ any) (a
 		if err != nil {
 			return nil, err
 		}
-		defer p.Close()
+		defer func() { err = errors.Join(err, p.Close()) }()
 		services[i].PID = p.PID()
 		if err := p.Await(&services[i].Address); err != nil {
 			return nil, err
@@ -101,9 +102,13 @@ func registerServices() {
 		Eventually(inside).WithContext(ctx).ShouldNot(ContainElement(HaveField("NSpid", all[number].NSpid)))
 		_, err = clock.ask()
 		Expect(err).To(MatchError(unix.ECONNREFUSED))
+		AddReportEntry("the one that died", err.Error())
 
 		By("the other serves on")
-		Expect(weather.ask()).To(Equal("weather"))
+		text, err := weather.ask()
+		AddReportEntry("the other", text)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(text).To(Equal("weather"))
 
 		By("until their init dies")
 		Expect(init.Close()).To(Succeed())

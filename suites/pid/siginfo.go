@@ -69,29 +69,33 @@ var queue = nsx.Register("pid/queue", func(parent *nsx.Parent, wait bool) (strin
 // pollIn is the code of a signal that says that something can be read (sigaction(2)).
 const pollIn = 1
 
-// expectInput has SIGIO sent to itself when something can be read from its file. It reports the file's number, and
-// returns what came with the signal.
-var expectInput = nsx.Register("pid/expectInput", func(parent *nsx.Parent, _ any) (siginfo, error) {
+// expectInput has SIGIO sent to itself when something can be read from its file. It reports the file's number, and then
+// what came with the signal. It is an init, and so stays until it may go: its end would be the writer's.
+var expectInput = nsx.Register("pid/expectInput", func(parent *nsx.Parent, _ any) (any, error) {
 	signals, err := signalFile(unix.SIGIO)
 	if err != nil {
-		return siginfo{}, err
+		return nil, err
 	}
 	fd := parent.Files[0].Fd()
 	flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
 	if err != nil {
-		return siginfo{}, err
+		return nil, err
 	}
 	for _, set := range []struct{ command, value int }{
 		{unix.F_SETOWN, unix.Getpid()}, {unix.F_SETSIG, int(unix.SIGIO)}, {unix.F_SETFL, flags | unix.O_ASYNC},
 	} {
 		if _, err := unix.FcntlInt(fd, set.command, set.value); err != nil {
-			return siginfo{}, err
+			return nil, err
 		}
 	}
 	if err := parent.Report(fd, nil); err != nil {
-		return siginfo{}, err
+		return nil, err
 	}
-	return nextSignal(signals)
+	info, err := nextSignal(signals)
+	if err != nil {
+		return nil, err
+	}
+	return nil, parent.Report(info, nil)
 })
 
 // write writes to its file, and is the process with a number.
@@ -154,7 +158,7 @@ func registerSiginfo() {
 	})
 
 	property.It("P12", func(ctx SpecContext, c *property.Check) {
-		look := func(where func(reader *nsx.Process[siginfo]) nsx.Spec) {
+		look := func(where func(reader *nsx.Process[any]) nsx.Spec) {
 			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			Expect(err).NotTo(HaveOccurred())
 			ours, theirs := os.NewFile(uintptr(pair[0]), "reader's"), os.NewFile(uintptr(pair[1]), "writer's")
@@ -168,8 +172,8 @@ func registerSiginfo() {
 			writer.Files = []*os.File{theirs}
 			number, err := nsx.Run(ctx, writer, write, "x")
 			Expect(err).NotTo(HaveOccurred())
-			info, err := reader.Result()
-			Expect(err).NotTo(HaveOccurred())
+			var info siginfo
+			Expect(reader.Await(&info)).To(Succeed())
 			c.Saw("the writer is, in its namespace", number)
 			c.Saw("the reader's file", fd)
 			c.Saw("si_code (POLL_IN is 1)", info.Code)
@@ -178,10 +182,10 @@ func registerSiginfo() {
 			Expect(info.FD).To(Equal(fd))
 		}
 		c.Positive("the init of a namespace is told of what another process in it writes", func() {
-			look(func(reader *nsx.Process[siginfo]) nsx.Spec { return joining(reader) })
+			look(func(reader *nsx.Process[any]) nsx.Spec { return joining(reader) })
 		})
 		c.Negative("and of what the init of another one writes: a file is none of the namespace's business", func() {
-			look(func(*nsx.Process[siginfo]) nsx.Spec { return nsx.Spec{Kinds: nsx.PID} })
+			look(func(*nsx.Process[any]) nsx.Spec { return nsx.Spec{Kinds: nsx.PID} })
 		})
 	})
 }

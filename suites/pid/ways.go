@@ -70,23 +70,25 @@ func registerWays() {
 			isolating = nsx.Spec{How: nsx.Setns, Kinds: kind, Into: []*os.File{staying(ctx, made).PIDFD()}}
 		}
 		By("without it, all is shared")
-		sharing := isolating
-		if how == nsx.Setns { // with itself: what is joined is our own
+		sharing := nsx.Spec{How: how}
+		if how == nsx.Setns { // which has to join something: what we are in
 			ours, err := nsx.Open(os.Getpid(), nsx.UTS)
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(ours.Close)
-			sharing = nsx.Spec{How: nsx.Setns, Into: []*os.File{ours}}
-		} else {
-			sharing = nsx.Spec{How: how}
+			sharing.Into = []*os.File{ours}
 		}
-		Expect(shared(staying(ctx, sharing))).To(Equal(all))
+		without := shared(staying(ctx, sharing))
+		AddReportEntry("shared without it", without.String())
+		Expect(without).To(Equal(all))
 
 		By("with it, all others are")
 		want := all &^ kind
 		if how == nsx.Clone && kind == nsx.Time {
 			want = all // clone(2) ignores the flag, whose bit was its exit signal's
 		}
-		Expect(shared(staying(ctx, isolating))).To(Equal(want))
+		with := shared(staying(ctx, isolating))
+		AddReportEntry("shared with it", with.String())
+		Expect(with).To(Equal(want))
 	}}, entries...)...)
 
 	property.It("P17", func(ctx SpecContext, c *property.Check) {
