@@ -16,8 +16,8 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-// deepest is the number of PID namespaces that can be in one another, below the machine's own.
-const deepest = 32
+// maxLevels is how many PID namespaces can be in one another, below the machine's own.
+const maxLevels = 32
 
 // setMaximum sets pid_max, unless that is to be 0, and returns what it was and what it is.
 var setMaximum = nsx.Register("pid/setMaximum", func(_ *nsx.Parent, to int) (m struct{ Before, After int }, err error) {
@@ -73,7 +73,7 @@ var chooseNext = nsx.Register("pid/chooseNext", func(_ *nsx.Parent, from int) (i
 
 func registerLimits() {
 	property.It("P14", func(ctx SpecContext, c *property.Check) {
-		tried, letGo := nested(ctx, deepest+1)
+		tried, letGo := nested(ctx, maxLevels+1)
 		letGo()
 		levels := len(tried.Views)
 		c.Positive("so many PID namespaces can be in one another here", func() {
@@ -88,7 +88,7 @@ func registerLimits() {
 			c.Saw("levels", levels)
 			c.Saw("clone", tried.Refused)
 			Expect(tried.Refused).To(Equal(unix.ENOSPC))
-			Expect(levels).To(And(BeNumerically(">=", 1), BeNumerically("<", deepest)))
+			Expect(levels).To(And(BeNumerically(">=", 1), BeNumerically("<", maxLevels)))
 		})
 	}, Label("seed"))
 

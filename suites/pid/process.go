@@ -24,7 +24,7 @@ type process struct {
 	PPid  int    // 0 if its parent is not in the /proc's PID namespace
 	NSpid []int  // its number in the /proc's PID namespace, and in those inside of it, down to its own
 
-	Blocked, Caught, Pending uint64 // signals: a bit each, 1 is number 1; Pending are those of the whole process
+	Caught, Pending uint64 // signals, a bit each, the lowest for number 1: with a handler; queued for the whole process
 }
 
 // number is the process's number in the /proc's PID namespace.
@@ -49,8 +49,6 @@ func statusOf(pid int) (p process, err error) {
 			p.State = value
 		case "PPid":
 			p.PPid, err = strconv.Atoi(value)
-		case "SigBlk":
-			p.Blocked, err = strconv.ParseUint(value, 16, 64)
 		case "SigCgt":
 			p.Caught, err = strconv.ParseUint(value, 16, 64)
 		case "ShdPnd":

@@ -26,11 +26,15 @@ var attack = nsx.Register("pid/attack", func(_ *nsx.Parent, pid int) (reach, err
 // A reach is what the calls say that an attack makes.
 type reach struct{ Getpgid, Ptrace, Kill verdict }
 
-// far has the next number outside be one that no process inside has, so that it is the namespace that keeps an attack
-// from reaching it, and not a process of the same number.
-func far() {
+// far is a helpless process outside, by a number that no process inside has: an attack from there does not miss it because
+// it hits another one.
+func far(ctx SpecContext) *nsx.Process[any] {
 	GinkgoHelper()
-	Expect(setLastPID(20_000)).To(Succeed())
+	const from = 20_000
+	Expect(setLastPID(from)).To(Succeed())
+	p := standing(ctx, nsx.Spec{})
+	Expect(p.PID()).To(BeNumerically(">", from))
+	return p
 }
 
 // setLastPID has the calling process's PID namespace go on from a number.
@@ -40,7 +44,6 @@ func setLastPID(pid int) error {
 
 func registerReach() {
 	property.It("P9", func(ctx SpecContext, c *property.Check) {
-		far()
 		c.Positive("without CLONE_NEWPID a process can be asked for, traced and killed by its number", func() {
 			victim := staying(ctx, nsx.Spec{})
 			got, err := nsx.Run(ctx, nsx.Spec{}, attack, victim.PID())
@@ -53,9 +56,8 @@ func registerReach() {
 			Expect(status.Signal()).To(Equal(unix.SIGKILL))
 		})
 
-		bystander := standing(ctx, nsx.Spec{})
+		bystander := far(ctx)
 		c.Negative("from inside there is no such process", func() {
-			Expect(bystander.PID()).To(BeNumerically(">", 20_000))
 			got, err := nsx.Run(ctx, nsx.Spec{Kinds: nsx.PID}, attack, bystander.PID())
 			Expect(err).NotTo(HaveOccurred())
 			c.Saw("the calls", got)
