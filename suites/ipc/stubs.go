@@ -1,7 +1,0 @@
-package ipc
-func registerListings() {}
-func registerQueues() {}
-func registerNotification() {}
-func registerLifetime() {}
-func registerSysctls() {}
-func registerFiles() {}
