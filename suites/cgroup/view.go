@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -56,8 +57,11 @@ var mountAgain = nsx.Register("cgroup/mount-again", func(_ *nsx.Parent, m member
 		return remount{}, fmt.Errorf("mount %s: %w", fstype, err)
 	}
 	now, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) { return i.Mountpoint != "/tmp" || !m.isOf(i), false })
-	if err != nil || len(now) == 0 {
-		return remount{}, fmt.Errorf("the new mount is not there: %v", err)
+	if err == nil && len(now) == 0 {
+		err = errors.New("the new mount is not there")
+	}
+	if err != nil {
+		return remount{}, err
 	}
 	return remount{old.Root, now[0].Root}, nil
 })
