@@ -38,14 +38,6 @@ func parseMemberships(text string) ([]membership, error) {
 	return list, nil
 }
 
-// deep are those of ours that are not at the top of their hierarchy, version 2 first: they have a name to hide.
-func deep() ([]membership, error) {
-	list, err := memberships("self")
-	list = slices.DeleteFunc(list, func(m membership) bool { return m.Path == "/" })
-	slices.SortStableFunc(list, func(a, b membership) int { return strings.Compare(a.Controllers, b.Controllers) })
-	return list, err
-}
-
 // mounted is where the hierarchy is mounted for the caller.
 func (m membership) mounted() (*mountinfo.Info, error) {
 	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) { return !m.isOf(i), m.isOf(i) })

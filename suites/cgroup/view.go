@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	. "github.com/onsi/ginkgo/v2"
@@ -16,11 +18,20 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-// What to do where this program is at the top of every hierarchy: a namespace would hide nothing.
-const (
-	shallow = "this program is in the root of every hierarchy of cgroups: there is no path to hide"
-	deepen  = "run it in a cgroup of its own: systemd-run --scope, or --user --scope"
-)
+// hidden are our memberships that a namespace hides, because they are not at the top of their hierarchy; version 2 first.
+// Where there is none the spec is skipped.
+func hidden(skip func(reason, remedy string)) []membership {
+	GinkgoHelper()
+	list, err := memberships("self")
+	Expect(err).NotTo(HaveOccurred())
+	list = slices.DeleteFunc(list, func(m membership) bool { return m.Path == "/" })
+	if len(list) == 0 {
+		skip("this program is in the root of every hierarchy of cgroups: there is no path to hide",
+			"run it in a cgroup of its own: systemd-run --scope, or --user --scope")
+	}
+	slices.SortStableFunc(list, func(a, b membership) int { return strings.Compare(a.Controllers, b.Controllers) })
+	return list
+}
 
 // view returns the process's memberships as it sees them.
 var view = nsx.Register("cgroup/view", func(parent *nsx.Parent, _ any) ([]membership, error) {
@@ -72,11 +83,9 @@ func registerViews() {
 	// The environment has all namespaces but that of cgroups, so that its paths are those of the machine.
 	machineView := nstest.With(nstest.Config{Share: nstest.Namespaces{Cgroup: true}})
 	property.It("C1", func(ctx SpecContext, c *property.Check) {
+		hidden(c.Skip)
 		ours, err := memberships("self")
 		Expect(err).NotTo(HaveOccurred())
-		if hidden, err := deep(); err != nil || len(hidden) == 0 {
-			c.Skip(shallow, deepen)
-		}
 		look := func(s nsx.Spec) (inside, outside []membership) {
 			GinkgoHelper()
 			p, err := nsx.Spawn(ctx, s, view, nil)
@@ -105,18 +114,16 @@ func registerViews() {
 	}, machineView)
 
 	property.It("C2", func(ctx SpecContext, c *property.Check) {
-		list, err := deep()
-		Expect(err).NotTo(HaveOccurred())
 		var ours membership
 		var machine *mountinfo.Info
-		for _, m := range list { // the first that is mounted
-			if machine, err = m.mounted(); err == nil {
-				ours = m
+		for _, m := range hidden(c.Skip) {
+			if mount, err := m.mounted(); err == nil && mount.Root != m.Path {
+				ours, machine = m, mount
 				break
 			}
 		}
 		if machine == nil {
-			c.Skip(shallow+", or it is not mounted", deepen)
+			c.Skip("no mount shows what is above the cgroup of this program", "mount cgroup2 at /sys/fs/cgroup")
 		}
 		inMount := nsx.Spec{Kinds: nsx.Mount}.AsRoot() // in a user namespace, from which no mount comes back to us
 		c.Positive("without CLONE_NEWCGROUP the mount has the root that it has for us", func() {
@@ -127,7 +134,7 @@ func registerViews() {
 			c.Saw("root of "+machine.Mountpoint, found)
 			Expect(found).To(Equal(machine.Root))
 		})
-		c.Negative("with it the mount's root is above that of the namespace, and a new mount's is the same", func() {
+		c.Negative("with it the mount's root is above the namespace's, and a new mount's is the namespace's", func() {
 			inBoth := inMount
 			inBoth.Kinds |= nsx.Cgroup
 			found, err := nsx.Run(ctx, inBoth, mountAgain, ours)
@@ -142,11 +149,9 @@ func registerViews() {
 	}, nstest.InProcess)
 
 	It("cgroup view: an environment sees itself at the top, unless it shares the namespace", Label("seed"), nstest.InProcess, func() {
+		hidden(require.Skip)
 		ours, err := memberships("self")
 		Expect(err).NotTo(HaveOccurred())
-		if hidden, err := deep(); err != nil || len(hidden) == 0 {
-			require.Skip(shallow, deepen)
-		}
 		seen := func(cfg nstest.Config) []membership {
 			GinkgoHelper()
 			out, err := nstest.New(GinkgoTB(), cfg).Self().Command("cat", "/proc/self/cgroup").Output()

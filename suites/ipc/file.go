@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +29,7 @@ var stat = nsx.Register("ipc/stat", func(_ *nsx.Parent, in struct{ Path, Cover s
 	return nil, err
 })
 
-// writeTo writes eight bytes to each of its files, as many as an eventfd takes: the number 1 in any byte order.
+// writeTo writes a number of eight bytes, which is what an eventfd takes, to each of its files.
 var writeTo = nsx.Register("ipc/write-to", func(parent *nsx.Parent, data []byte) (any, error) {
 	for _, f := range parent.Files {
 		if _, err := f.Write(data); err != nil {
@@ -86,25 +87,28 @@ func registerFiles() {
 			files = append(files, os.NewFile(uintptr(fd), fmt.Sprint("file ", i)))
 			DeferCleanup(files[i].Close)
 		}
-		theirs, readable := files[:3], []io.Reader{io.NewSectionReader(files[0], 0, 8), files[1], files[3]}
+		theirs := files[:3]
+		rewind := func() {
+			GinkgoHelper()
+			_, err := files[0].Seek(0, io.SeekStart)
+			Expect(err).NotTo(HaveOccurred())
+		}
 
 		for i, how := range ways {
 			c.Positive("what "+how.String()+" with CLONE_NEWIPC writes to a memfd, an eventfd and a pipe that it was given arrives", func() {
-				data := []byte{0, 0, 0, 0, 0, 0, 0, 0}
-				data[0] = byte(i + 1)
-				_, err := files[0].Seek(0, io.SeekStart) // the offset is shared too
+				data := binary.NativeEndian.AppendUint64(nil, uint64(i+1))
+				rewind() // the offset is shared too
+				_, err := nsx.Run(ctx, nsx.Spec{How: how, Kinds: nsx.IPC, Files: theirs}, writeTo, data)
 				Expect(err).NotTo(HaveOccurred())
-				_, err = nsx.Run(ctx, nsx.Spec{How: how, Kinds: nsx.IPC, Files: theirs}, writeTo, data)
-				Expect(err).NotTo(HaveOccurred())
-				for k, from := range readable {
-					if s, ok := from.(*io.SectionReader); ok {
-						_, err := s.Seek(0, io.SeekStart)
-						Expect(err).NotTo(HaveOccurred())
-					}
-					got := make([]byte, 8)
-					_, err := io.ReadFull(from, got)
+				rewind()
+				for _, from := range []struct {
+					name string
+					file *os.File
+				}{{"memfd", files[0]}, {"eventfd", files[1]}, {"pipe", files[3]}} {
+					got := make([]byte, len(data))
+					_, err := io.ReadFull(from.file, got)
 					Expect(err).NotTo(HaveOccurred())
-					c.Saw([]string{"memfd", "eventfd", "pipe"}[k], got)
+					c.Saw(from.name, got)
 					Expect(got).To(Equal(data))
 				}
 			})
