@@ -59,6 +59,9 @@ var names = map[string]bool{}
 // be is the life of a process that is a probe.
 func be(name string, f func(*Parent, json.RawMessage) (any, error)) {
 	runtime.LockOSThread() // it is the first thread while packages are initialised
+	if input, alone := os.LookupEnv(inputVariable); alone {
+		beAlone(f, input)
+	}
 	n, _ := strconv.Atoi(os.Getenv(filesVariable))
 	// What the probe starts is no probe, and has none of its files unless it passes them.
 	first := ns.FirstFile
@@ -79,20 +82,23 @@ func be(name string, f func(*Parent, json.RawMessage) (any, error)) {
 	if err := p.link.receive(&start); err != nil {
 		os.Exit(3) // the parent has gone
 	}
-	value, err := f(p, start.Value)
-	var last message
-	if err == nil {
-		last.Kind = result
-		last.Value, err = json.Marshal(value)
-	}
-	if err != nil {
-		last = message{Kind: failure, Text: err.Error()}
-		errors.As(err, &last.Errno)
-	}
-	if err := p.link.send(last); err != nil {
+	if err := p.link.send(last(f(p, start.Value))); err != nil {
 		os.Exit(3)
 	}
 	os.Exit(0)
+}
+
+// last is the message with which a probe ends that has returned value and err.
+func last(value any, err error) message {
+	m := message{Kind: result}
+	if err == nil {
+		m.Value, err = json.Marshal(value)
+	}
+	if err != nil {
+		m = message{Kind: failure, Text: err.Error()}
+		errors.As(err, &m.Errno)
+	}
+	return m
 }
 
 // A Parent is who has spawned a probe, as the probe sees it.
@@ -107,6 +113,9 @@ type Parent struct {
 // Report tells the parent a value, for Process.Await, and waits until the parent has it go on. What the parent says then
 // is put into answer, unless that is nil. The error is io.EOF if the parent has gone.
 func (p *Parent) Report(value, answer any) error {
+	if p.link == nil {
+		return fmt.Errorf("report: %w", ErrNoParent)
+	}
 	data, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
