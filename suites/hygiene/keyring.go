@@ -1,0 +1,74 @@
+package hygiene
+
+import (
+	"errors"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest/nsx"
+	"github.com/hermetic-go/nstest/suites/property"
+)
+
+// The key that a runner puts into the session keyring.
+const (
+	keyType    = "user"
+	keyName    = "nstest-hygiene"
+	keyPayload = "secret"
+)
+
+// A find is what came of looking for a key: its payload, or the error.
+type find struct{ ByName, ByNumber string }
+
+// findKey looks for the key in the session keyring, and reads the key with a number.
+var findKey = nsx.Register("hygiene/find-key", func(_ *nsx.Parent, number int) (find, error) {
+	read := func(id int) string {
+		buf := make([]byte, 100)
+		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, id, buf, 0)
+		if err != nil {
+			return unix.ErrnoName(err.(unix.Errno)) //nolint:errorlint // system calls return nothing else
+		}
+		return string(buf[:n])
+	}
+	f := find{ByNumber: read(number)}
+	id, err := unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, keyType, keyName, 0)
+	if err != nil {
+		f.ByName = unix.ErrnoName(err.(unix.Errno)) //nolint:errorlint // likewise
+		return f, nil
+	}
+	f.ByName = read(id)
+	return f, nil
+})
+
+// withKey compares what children find of a key of the runner's.
+var withKey = nsx.Register("hygiene/with-key", func(*nsx.Parent, any) (s seen[find], err error) {
+	id, err := unix.AddKey(keyType, keyName, []byte(keyPayload), unix.KEY_SPEC_SESSION_KEYRING)
+	if err != nil {
+		return s, err
+	}
+	return compare(findKey, id)
+})
+
+func registerKeyring() {
+	property.It("H8", func(ctx SpecContext, c *property.Check) {
+		s, err := nsx.Run(ctx, nsx.Spec{}, withKey, nil)
+		if errors.Is(err, unix.ENOSYS) {
+			c.Skip("the kernel has no keys", "build it with CONFIG_KEYS")
+		}
+		Expect(err).NotTo(HaveOccurred())
+		c.Positive("a child finds a key of the program's session keyring, and reads it", func() {
+			c.Saw("by its name", s.Child.ByName)
+			c.Saw("by its number", s.Child.ByNumber)
+			Expect(s.Child).To(Equal(find{ByName: keyPayload, ByNumber: keyPayload}))
+		})
+		c.Negative("a command in an environment has another session keyring", func() {
+			c.Saw("by its name", s.Inside.ByName)
+			Expect(s.Inside.ByName).To(Equal("ENOKEY"))
+		})
+		c.Negative("and may not read the key whose number it knows", func() {
+			c.Saw("by its number", s.Inside.ByNumber)
+			Expect(s.Inside.ByNumber).To(BeElementOf("EACCES", "ENOKEY"))
+		})
+	})
+}
