@@ -144,7 +144,7 @@ func registerEnd() {
 	property.It("H14", func(_ SpecContext, c *property.Check) {
 		dir := GinkgoTB().TempDir()
 		before := leaks.Take()
-		c.Positive("what a program leaves is found: a process, a mount, a device, a socket", func() {
+		c.Positive("what a program leaves is found: a process, a mount, a device, a socket, a file", func() {
 			child := exec.Command("sleep", "infinity")
 			Expect(child.Start()).To(Succeed())
 			Expect(unix.Mount("none", dir, "tmpfs", 0, "")).To(Succeed())
@@ -152,8 +152,12 @@ func registerEnd() {
 			socket, err := net.Listen("unix", "@nstest-left")
 			Expect(err).NotTo(HaveOccurred())
 
+			file := filepath.Join(os.TempDir(), "left")
+			Expect(os.WriteFile(file, nil, 0o600)).To(Succeed())
+
 			kinds := kindsOf(before.Diff(leaks.Take()))
 			c.Saw("kinds", kinds)
+			Expect(outlasting()).To(ContainElement(file))
 			Expect(kinds).To(ContainElements(leaks.Process, leaks.Mount, leaks.Link, leaks.Socket))
 
 			Expect(child.Process.Kill()).To(Succeed())
@@ -161,12 +165,13 @@ func registerEnd() {
 			Expect(unix.Unmount(dir, 0)).To(Succeed())
 			Expect(exec.Command("ip", "link", "del", "left0").Run()).To(Succeed())
 			Expect(socket.Close()).To(Succeed())
+			Expect(os.Remove(file)).To(Succeed())
 		})
 		c.Negative("of an environment, with hosts and processes, nothing is left when it is closed", func() {
 			files := outlasting()
 			env := nstest.New(GinkgoTB(), nstest.Config{})
 			for _, name := range []string{"one", "two"} {
-				out, err := env.Host(name).Command("sh", "-c", "sleep infinity & echo left >/tmp/left; mkdir /dev/shm/left; ls /tmp /dev/shm").Output()
+				out, err := env.Host(name).Command("sh", "-c", "sleep infinity >/dev/null 2>&1 & echo left >/tmp/left; mkdir /dev/shm/left; ls /tmp /dev/shm").Output()
 				Expect(err).NotTo(HaveOccurred())
 				Expect(string(out)).To(ContainSubstring("left"))
 			}

@@ -20,5 +20,6 @@ func Register() {
 		registerDirectory()
 		registerScheduling()
 		registerEnd()
+		registerPostgres()
 	})
 }
