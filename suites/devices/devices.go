@@ -5,5 +5,14 @@ import . "github.com/onsi/ginkgo/v2"
 
 // Register adds the specs to the program's suite.
 func Register() {
-	Describe("Devices and files", func() {})
+	Describe("Devices and files", func() {
+		registerTemporary()
+		registerNodes()
+		registerTerminals()
+		registerIdentity()
+		registerHomes()
+		registerModes()
+		registerSuccession()
+		registerDistribution()
+	})
 }
