@@ -67,7 +67,7 @@ func registerTerminals() {
 			tty := host.Command("tty")
 			terminal, err := tty.StartTerminal(24, 80)
 			Expect(err).NotTo(HaveOccurred())
-			defer terminal.Close()
+			DeferCleanup(terminal.Close)
 			said, err := io.ReadAll(terminal)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(tty.Wait()).To(Succeed())

@@ -15,10 +15,10 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-const (
-	goneDirectory plant = "a working directory that was removed"
-	removed             = "(removed)"
-)
+const goneDirectory plant = "a working directory that was removed"
+
+// removed is what directory says of such a one.
+const removed = "(removed)"
 
 func enterDirectory() error {
 	const dir = "/tmp/only-for-now"

@@ -193,7 +193,7 @@ func registerEnd() {
 			defer r.Close()
 			runner, err := nsx.Spawn(ctx, nsx.Spec{Files: []*os.File{w}}, closeOutput, ordinary)
 			Expect(err).NotTo(HaveOccurred())
-			defer runner.Close()
+			DeferCleanup(runner.Close)
 			Expect(w.Close()).To(Succeed())
 			Expect(runner.Await(nil)).To(Succeed())
 			return isHeld(r)

@@ -15,8 +15,10 @@ import (
 const (
 	secretVariable plant = "a secret variable"
 	strictUmask    plant = "umask 077"
-	secret               = "SECRET=1"
 )
+
+// secret is that variable.
+const secret = "SECRET=1"
 
 func setSecret() error { return os.Setenv("SECRET", "1") }
 

@@ -15,10 +15,10 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-const (
-	leakedFile plant = "a file that is not closed on exec"
-	leakedFD         = 77
-)
+const leakedFile plant = "a file that is not closed on exec"
+
+// leakedFD is the number of that file.
+const leakedFD = 77
 
 // leakFile opens the root directory, through which the whole tree around an environment could be read.
 func leakFile() error {

@@ -27,14 +27,14 @@ var findKey = nsx.Register("hygiene/find-key", func(_ *nsx.Parent, number int) (
 		buf := make([]byte, 100)
 		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, id, buf, 0)
 		if err != nil {
-			return unix.ErrnoName(err.(unix.Errno)) //nolint:errorlint // system calls return nothing else
+			return outcome(err)
 		}
 		return string(buf[:n])
 	}
 	f := find{ByNumber: read(number)}
 	id, err := unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, keyType, keyName, 0)
 	if err != nil {
-		f.ByName = unix.ErrnoName(err.(unix.Errno)) //nolint:errorlint // likewise
+		f.ByName = outcome(err)
 		return f, nil
 	}
 	f.ByName = read(id)

@@ -11,10 +11,10 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
-const (
-	lowerLimit plant = "a hard limit of 1000 open files"
-	fewFiles         = 1000
-)
+const lowerLimit plant = "a hard limit of 1000 open files"
+
+// fewFiles is that limit.
+const fewFiles = 1000
 
 // limit changes the hard limit of open files by so many.
 var limit = nsx.Register("hygiene/limit", func(_ *nsx.Parent, by int) (uint64, error) {

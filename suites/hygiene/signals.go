@@ -12,10 +12,12 @@ import (
 	"github.com/hermetic-go/nstest/suites/property"
 )
 
+const ignoredSignal plant = "SIGHUP is ignored"
+
+// Sets of signals, as /proc/PID/status has them.
 const (
-	ignoredSignal plant = "SIGHUP is ignored"
-	noSignal            = "0000000000000000"
-	onlyHangup          = "0000000000000001"
+	noSignal   = "0000000000000000"
+	onlyHangup = "0000000000000001"
 )
 
 // ignoreHangup does what nohup(1) does.

@@ -29,20 +29,14 @@ var tryTerminal = nsx.Register("hygiene/terminal", func(*nsx.Parent, any) (hold,
 	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err != nil {
 		return h, fmt.Errorf("standard input is no terminal: %w", err)
 	}
-	result := func(err error) string {
-		if err == nil {
-			return "done"
-		}
-		return unix.ErrnoName(err.(unix.Errno)) //nolint:errorlint // system calls return nothing else
-	}
 	tty, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	h.Controlling = result(err)
+	h.Controlling = outcome(err)
 	if err == nil {
 		if err := unix.Close(tty); err != nil {
 			return h, err
 		}
 	}
-	h.Inject = result(unix.IoctlSetPointerInt(0, unix.TIOCSTI, 'x'))
+	h.Inject = outcome(unix.IoctlSetPointerInt(0, unix.TIOCSTI, 'x'))
 	return h, nil
 })
 
@@ -86,9 +80,9 @@ func registerTerminal() {
 			c.Saw("open /dev/tty", s.Child.Controlling)
 			c.Saw("TIOCSTI", s.Child.Inject)
 			Expect(s.Child.Session).NotTo(BeZero())
-			Expect(s.Child.Controlling).To(Equal("done"))
+			Expect(s.Child.Controlling).To(Equal(done))
 			// EIO where dev.tty.legacy_tiocsti=0, Linux 6.2: only the machine's root may type for others.
-			Expect(s.Child.Inject).To(BeElementOf("done", "EIO"))
+			Expect(s.Child.Inject).To(BeElementOf(done, "EIO"))
 		})
 		c.Negative("a command in an environment leads a session that no terminal controls", func() {
 			c.Saw("session", s.Inside.Session)
