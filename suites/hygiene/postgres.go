@@ -128,14 +128,14 @@ func registerPostgres() {
 
 		By("the control: in one IPC namespace the key of the first is taken, and the second looks for another")
 		one, other := pair("shared", nstest.FromSelf)
-		AddReportEntry("keys in one IPC namespace", one.key+", "+other.key)
+		AddReportEntry("keys in one IPC namespace", one.key+", "+other.key, ReportEntryVisibilityFailureOrVerbose)
 		Expect(one.key).NotTo(Equal(other.key))
 		Expect(one.segments()).To(ConsistOf(one.key, other.key))
 		Expect(other.segments()).To(ConsistOf(one.key, other.key))
 
 		By("with an IPC namespace each, both have the key that they want, and know no other")
 		one, other = pair("own", nstest.Own)
-		AddReportEntry("keys in two IPC namespaces", one.key+", "+other.key)
+		AddReportEntry("keys in two IPC namespaces", one.key+", "+other.key, ReportEntryVisibilityFailureOrVerbose)
 		Expect(one.key).To(Equal(other.key))
 		Expect(one.segments()).To(ConsistOf(one.key))
 		Expect(other.segments()).To(ConsistOf(one.key))
