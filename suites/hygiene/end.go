@@ -41,10 +41,13 @@ var sleep = nsx.Register("hygiene/sleep", func(parent *nsx.Parent, _ any) (any, 
 })
 
 // closeOutput starts a child, in an environment or not, that leaves a process which sleeps. It then closes its own
-// standard output, which was theirs to inherit, and reports.
+// standard output and a further file that is not closed on exec, which were theirs to inherit, and reports.
 var closeOutput = nsx.Register("hygiene/close-output", func(parent *nsx.Parent, ordinary bool) (any, error) {
-	if err := unix.Dup2(int(parent.Files[0].Fd()), unix.Stdout); err != nil {
-		return nil, err
+	inherited := []int{unix.Stdout, leakedFD}
+	for _, fd := range inherited {
+		if err := unix.Dup2(int(parent.Files[0].Fd()), fd); err != nil {
+			return nil, err
+		}
 	}
 	script := []string{"sh", "-c", "sleep infinity & echo started"}
 	if ordinary {
@@ -65,8 +68,10 @@ var closeOutput = nsx.Register("hygiene/close-output", func(parent *nsx.Parent, 
 	if err := parent.Files[0].Close(); err != nil {
 		return nil, err
 	}
-	if err := unix.Close(unix.Stdout); err != nil {
-		return nil, err
+	for _, fd := range inherited {
+		if err := unix.Close(fd); err != nil {
+			return nil, err
+		}
 	}
 	return nil, parent.Report(nil, nil)
 })

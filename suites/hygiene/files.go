@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -43,7 +44,12 @@ func registerFiles() {
 			c.Saw("files", s.Inside.Files)
 			Expect(slices.Sorted(maps.Keys(s.Inside.Files))).To(Equal([]int{0, 1, 2}))
 		})
-		c.Negative("and those that it is given", func() {
+		c.Negative("and the init does not hold that file", func() {
+			c.Saw("numbers", s.Inside.InitFiles)
+			Expect(s.Inside.InitFiles).NotTo(BeEmpty())
+			Expect(s.Inside.InitFiles).NotTo(ContainElement(strconv.Itoa(leakedFD)))
+		})
+		c.Negative("further files of a command are those that it is given", func() {
 			given, err := os.Open("/etc/hostname")
 			Expect(err).NotTo(HaveOccurred())
 			defer given.Close()

@@ -41,18 +41,25 @@ var findKey = nsx.Register("hygiene/find-key", func(_ *nsx.Parent, number int) (
 	return f, nil
 })
 
-// withKey compares what children find of a key of the runner's.
-var withKey = nsx.Register("hygiene/with-key", func(*nsx.Parent, any) (s seen[find], err error) {
-	id, err := unix.AddKey(keyType, keyName, []byte(keyPayload), unix.KEY_SPEC_SESSION_KEYRING)
+// withKey compares what children find of a key whose number it is told.
+var withKey = nsx.Register("hygiene/with-key", func(_ *nsx.Parent, number int) (seen[find], error) { return compare(findKey, number) })
+
+// login puts a key into a new session keyring, as pam_keyinit(8) makes one, and runs withKey as a program of that session.
+// A keyring is a thread's: that all threads of a program are in the session is so only from its beginning.
+var login = nsx.Register("hygiene/login", func(*nsx.Parent, any) (s seen[find], err error) {
+	if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil {
+		return s, err
+	}
+	number, err := unix.AddKey(keyType, keyName, []byte(keyPayload), unix.KEY_SPEC_SESSION_KEYRING)
 	if err != nil {
 		return s, err
 	}
-	return compare(findKey, id)
+	return child(withKey, number)
 })
 
 func registerKeyring() {
 	property.It("H8", func(ctx SpecContext, c *property.Check) {
-		s, err := nsx.Run(ctx, nsx.Spec{}, withKey, nil)
+		s, err := nsx.Run(ctx, nsx.Spec{}, login, nil)
 		if errors.Is(err, unix.ENOSYS) {
 			c.Skip("the kernel has no keys", "build it with CONFIG_KEYS")
 		}

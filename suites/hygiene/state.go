@@ -1,6 +1,8 @@
 package hygiene
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 // A state is what a process begins with.
 type state struct {
 	Files     map[int]string // that it has inherited: number and target
+	InitFiles []string       // the numbers of those that its init has
 	Variables []string
 	Directory string // as getcwd(2) tells it
 
@@ -29,6 +32,9 @@ var look = nsx.Register("hygiene/look", func(*nsx.Parent, any) (state, error) { 
 
 func begin() (s state, err error) {
 	if s.Files, err = inheritedFiles(); err != nil {
+		return s, err
+	}
+	if s.InitFiles, err = initFiles(); err != nil {
 		return s, err
 	}
 	s.Variables = os.Environ()
@@ -79,6 +85,18 @@ func inheritedFiles() (map[int]string, error) {
 		}
 	}
 	return files, nil
+}
+
+// initFiles are the numbers of the files of process 1, which only root can list.
+func initFiles() (numbers []string, err error) {
+	entries, err := os.ReadDir("/proc/1/fd")
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		numbers = append(numbers, e.Name())
+	}
+	return numbers, err
 }
 
 // status is /proc/thread-self/status.
