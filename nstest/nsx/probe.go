@@ -29,7 +29,7 @@ func Register[In, Out any](name string, f func(parent *Parent, in In) (Out, erro
 	}
 	names[name] = true
 	if os.Getenv(variable) == name {
-		be(name, func(p *Parent, input json.RawMessage) (any, error) {
+		be(func(p *Parent, input json.RawMessage) (any, error) {
 			var in In
 			if err := json.Unmarshal(input, &in); err != nil {
 				return nil, fmt.Errorf("read input: %w", err)
@@ -57,25 +57,21 @@ const filesVariable = "NSTEST_PROBE_FILES"
 var names = map[string]bool{}
 
 // be is the life of a process that is a probe.
-func be(name string, f func(*Parent, json.RawMessage) (any, error)) {
+func be(f func(*Parent, json.RawMessage) (any, error)) {
 	runtime.LockOSThread() // it is the first thread while packages are initialised
 	if input, alone := os.LookupEnv(inputVariable); alone {
 		beAlone(f, input)
 	}
 	n, _ := strconv.Atoi(os.Getenv(filesVariable))
 	// What the probe starts is no probe, and has none of its files unless it passes them.
-	first := ns.FirstFile
-	if os.Getenv(commandVariable) != "" {
-		first = commandFile
-	}
-	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(filesVariable), os.Unsetenv(commandVariable)); err != nil {
+	if err := errors.Join(os.Unsetenv(variable), os.Unsetenv(filesVariable)); err != nil {
 		os.Exit(3)
 	}
-	p := &Parent{link: newLink(os.NewFile(uintptr(first), "parent")), probe: name}
+	p := &Parent{link: newLink(os.NewFile(ns.FirstFile, "parent"))}
 	for i := range n + 1 {
-		unix.CloseOnExec(first + i)
+		unix.CloseOnExec(ns.FirstFile + i)
 		if i > 0 {
-			p.Files = append(p.Files, os.NewFile(uintptr(first+i), "file "+strconv.Itoa(i-1)))
+			p.Files = append(p.Files, os.NewFile(uintptr(ns.FirstFile+i), "file "+strconv.Itoa(i-1)))
 		}
 	}
 	var start message
@@ -106,8 +102,7 @@ type Parent struct {
 	// Files are those of the Spec.
 	Files []*os.File
 
-	link  *link
-	probe string
+	link *link
 }
 
 // Report tells the parent a value, for Process.Await, and waits until the parent has it go on. What the parent says then

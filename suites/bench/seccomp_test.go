@@ -37,7 +37,7 @@ func BenchmarkSeccomp(b *testing.B) {
 			run  func() (float64, error)
 		}{
 			{&with, func() (float64, error) {
-				return nsx.RunBy(inside.On(context.Background(), env.Self()), nullCalls, calls)
+				return inside.Run(env.Self(), nullCalls, calls)
 			}},
 			{&without, func() (float64, error) { return nsx.Run(context.Background(), nsx.Spec{}, nullCalls, calls) }},
 		} {

@@ -148,7 +148,7 @@ func registerViews() {
 		})
 	}, nstest.InProcess)
 
-	It("cgroup view: an environment sees itself at the top, unless it shares the namespace", Label("seed"), nstest.InProcess, func() {
+	property.Seed("cgroup view: an environment sees itself at the top, unless it shares the namespace", func(SpecContext) {
 		hidden(require.Skip)
 		ours, err := memberships("self")
 		Expect(err).NotTo(HaveOccurred())
@@ -162,5 +162,5 @@ func registerViews() {
 		}
 		Expect(seen(nstest.Config{Share: nstest.Namespaces{Cgroup: true}})).To(Equal(ours))
 		Expect(seen(nstest.Config{})).To(And(HaveLen(len(ours)), atTop))
-	})
+	}, nstest.InProcess)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hermetic-go/nstest/nstest"
 	"github.com/hermetic-go/nstest/suites/internal/require"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // makeDistribution makes the tree of a distribution that has a static busybox and its name, and nothing else.
@@ -37,7 +38,7 @@ func makeDistribution(name string) (root string) {
 }
 
 func registerDistribution() {
-	It("the same spec passes on another distribution's root, with the same kernel", Label("seed"), func() {
+	property.Seed("the same spec passes on another distribution's root, with the same kernel", func(SpecContext) {
 		var u unix.Utsname
 		Expect(unix.Uname(&u)).To(Succeed())
 		release := unix.ByteSliceToString(u.Release[:])

@@ -6,13 +6,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/hermetic-go/nstest/nstest"
 	"github.com/hermetic-go/nstest/suites/internal/require"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // daemon is who the servers are: PostgreSQL refuses to be root, and wants a user with a name. This one is everywhere.
@@ -108,7 +108,7 @@ func (s server) segments() (keys []string) {
 func registerPostgres() {
 	// A server takes the inode of its data directory for the key of its shared memory, by which a second server on the
 	// same data would notice the first. In two equal file systems that is the same number.
-	It("two PostgreSQL servers have the same System V key", Label("seed"), SpecTimeout(2*time.Minute), func(ctx SpecContext) {
+	property.Seed("two PostgreSQL servers have the same System V key", func(ctx SpecContext) {
 		env := nstest.Current()
 		makeTemplate(env.Self())
 		pair := func(prefix string, ipc nstest.Sharing) (one, other server) {

@@ -96,7 +96,7 @@ func registerLifetime() {
 		})
 	})
 
-	It("freed with the namespace: POSIX queues, which nobody has removed", Label("seed"), func(ctx SpecContext) {
+	property.Seed("freed with the namespace: POSIX queues, which nobody has removed", func(ctx SpecContext) {
 		namespace := lonely(ctx)
 		inThere := nsx.Spec{How: nsx.Setns, Kinds: nsx.IPC, Into: []*os.File{namespace}}
 		makeIn := func(s nsx.Spec) error {

@@ -147,7 +147,7 @@ func registerListings() {
 		}
 	})
 
-	It("a queue made with `ipcmk -Q` is invisible inside (`ipcs -q`)", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a queue made with `ipcmk -Q` is invisible inside (`ipcs -q`)", func(ctx SpecContext) {
 		ipcmk, list := require.Program("ipcmk"), []string{require.Program("ipcs"), "-q"}
 		Expect(exec.Command(ipcmk, "-Q").CombinedOutput()).To(ContainSubstring("Message queue id: 0"))
 		printed, err := exec.Command(list[0], list[1:]...).CombinedOutput()
@@ -174,7 +174,7 @@ func registerListings() {
 	})
 
 	// Who has made an object is a process number, and is told as the reader counts.
-	It("IPC and PID combined: alone and first in a world of its own", Label("seed"), func(ctx SpecContext) {
+	property.Seed("IPC and PID combined: alone and first in a world of its own", func(ctx SpecContext) {
 		_, err := shmget(ours, unix.IPC_CREAT|0o600)
 		Expect(err).NotTo(HaveOccurred())
 

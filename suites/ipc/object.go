@@ -158,7 +158,7 @@ func registerObjects() {
 	})
 
 	// An id is as good as a key, and as bad: it is a number of its namespace.
-	It("SysV shm/sem/msg by key and by id: both mean nothing in another namespace, or something else", Label("seed"), func(ctx SpecContext) {
+	property.Seed("SysV shm/sem/msg by key and by id: both mean nothing in another namespace, or something else", func(ctx SpecContext) {
 		ids, err := store(key, 1)
 		Expect(err).NotTo(HaveOccurred())
 

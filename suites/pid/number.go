@@ -143,23 +143,22 @@ func registerNumbers() {
 		})
 	})
 
-	It("a process that is 1 in the third namespace of a chain has a number in each, and each sees those from itself down", Label("seed"),
-		func(ctx SpecContext) {
-			By("outside of any of them it has one number")
-			alone := staying(ctx, nsx.Spec{})
-			Expect(alone.NSPids()).To(Equal([]int{alone.PID()}))
+	property.Seed("a process that is 1 in the third namespace of a chain has a number in each, and each sees those from itself down", func(ctx SpecContext) {
+		By("outside of any of them it has one number")
+		alone := staying(ctx, nsx.Spec{})
+		Expect(alone.NSPids()).To(Equal([]int{alone.PID()}))
 
-			By("in the third it has four, outside")
-			c, _ := nested(ctx, 3)
-			deepest, err := innermost()
-			Expect(err).NotTo(HaveOccurred())
-			Expect(deepest.NSpid).To(HaveLen(4))
-			AddReportEntry("outside sees", deepest.NSpid)
-			Expect(c.Views).To(HaveLen(3))
-			for i, view := range c.Views {
-				AddReportEntry("the next level sees", view)
-				Expect(view).To(Equal(deepest.NSpid[i+1:]))
-			}
-			Expect(c.Views[2]).To(Equal([]int{1}))
-		}, SpecTimeout(patience))
+		By("in the third it has four, outside")
+		c, _ := nested(ctx, 3)
+		deepest, err := innermost()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(deepest.NSpid).To(HaveLen(4))
+		AddReportEntry("outside sees", deepest.NSpid)
+		Expect(c.Views).To(HaveLen(3))
+		for i, view := range c.Views {
+			AddReportEntry("the next level sees", view)
+			Expect(view).To(Equal(deepest.NSpid[i+1:]))
+		}
+		Expect(c.Views[2]).To(Equal([]int{1}))
+	}, SpecTimeout(patience))
 }

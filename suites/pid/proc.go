@@ -235,7 +235,7 @@ func registerProc() {
 		})
 	})
 
-	It("ps shows who is outside until /proc is mounted anew", Label("seed"), func(ctx SpecContext) {
+	property.Seed("ps shows who is outside until /proc is mounted anew", func(ctx SpecContext) {
 		if _, err := exec.LookPath("ps"); err != nil {
 			require.Skip("there is no ps", "apt-get install procps")
 		}

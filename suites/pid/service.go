@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest/nsx"
+	"github.com/hermetic-go/nstest/suites/property"
 )
 
 // supervise is an init that starts two services that know nothing of each other, and reports where they are.
@@ -78,7 +79,7 @@ func (s service) ask() (string, error) {
 }
 
 func registerServices() {
-	It("two services under one PID 1 know nothing of each other: one dies and the other serves on", Label("seed"), func(ctx SpecContext) {
+	property.Seed("two services under one PID 1 know nothing of each other: one dies and the other serves on", func(ctx SpecContext) {
 		init := spawn(ctx, nsx.Spec{Kinds: nsx.PID | nsx.Mount}, supervise, nil)
 		var services [2]service
 		Expect(init.Await(&services)).To(Succeed())

@@ -48,7 +48,7 @@ func shared(p *nsx.Process[any]) (k nsx.Kinds) {
 
 func registerWays() {
 	const all = nsx.User | nsx.PID | nsx.Net | nsx.Mount | nsx.IPC | nsx.UTS | nsx.Cgroup | nsx.Time
-	It("a clone without flags isolates nothing, and one with all of clone(2)'s isolates all but time", Label("seed"), func(ctx SpecContext) {
+	property.Seed("a clone without flags isolates nothing, and one with all of clone(2)'s isolates all but time", func(ctx SpecContext) {
 		Expect(shared(staying(ctx, nsx.Spec{}))).To(Equal(all))
 		Expect(shared(staying(ctx, nsx.Spec{Kinds: all}.AsRoot()))).To(Equal(nsx.Time))
 	}, SpecTimeout(patience))

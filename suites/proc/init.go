@@ -79,7 +79,7 @@ func registerInit() {
 		})
 	})
 
-	It("/proc/1 is the environment's init, and on each host its own", Label("seed"), func() {
+	property.Seed("/proc/1 is the environment's init, and on each host its own", func(SpecContext) {
 		env := nstest.Current()
 		inits := map[string]*nstest.Host{"self": env.Self(), "a host with its own processes": env.Host("own")}
 		shared, err := env.AddHost(nstest.HostConfig{Name: "shared", PID: nstest.FromSelf})

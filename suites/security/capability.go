@@ -85,7 +85,7 @@ func registerCapabilities() {
 		env := nstest.New(GinkgoTB(), nstest.Config{CapDrop: drop, CapAdd: add})
 		expected := want(everyCapability())
 		for _, host := range []*nstest.Host{env.Self(), env.Host("web")} {
-			Expect(nsx.RunBy(inside.On(ctx, host), assess, nil)).To(Equal(expected), host.Name())
+			Expect(inside.Run(host, assess, nil)).To(Equal(expected), host.Name())
 		}
 	},
 		Entry("the control: all", nil, nil, func(all uint64) powers { return powers{all, all, true, true} }),

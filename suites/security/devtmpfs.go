@@ -59,7 +59,7 @@ func registerDevtmpfs() {
 		require.MachineRoot()
 		in := func(cfg nstest.Config) mounting {
 			GinkgoHelper()
-			m, err := nsx.RunBy(inside.On(ctx, nstest.New(GinkgoTB(), cfg).Self()), mount, "devtmpfs")
+			m, err := inside.Run(nstest.New(GinkgoTB(), cfg).Self(), mount, "devtmpfs")
 			Expect(err).NotTo(HaveOccurred())
 			needDevtmpfs(m)
 			return m

@@ -94,9 +94,9 @@ func registerSeccomp() {
 	in := func(ctx SpecContext, cfg nstest.Config) calls {
 		GinkgoHelper()
 		env := nstest.New(GinkgoTB(), cfg)
-		got, err := nsx.RunBy(inside.On(ctx, env.Self()), tries, nil)
+		got, err := inside.Run(env.Self(), tries, nil)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(nsx.RunBy(inside.On(ctx, env.Host("web")), tries, nil)).To(Equal(got), "hosts are alike")
+		Expect(inside.Run(env.Host("web"), tries, nil)).To(Equal(got), "hosts are alike")
 		AddReportEntry("inside", got, ReportEntryVisibilityFailureOrVerbose)
 		return got
 	}

@@ -41,8 +41,8 @@ type depth struct {
 }
 
 // descend finds out by going there.
-var descend = nsx.Register("user/descend", func(parent *nsx.Parent, _ any) (depth, error) {
-	below, err := nsx.Run(context.Background(), nsx.Spec{}.AsRoot(), nsx.Again[any, depth](parent), nil)
+var descend = nsx.Register("user/descend", func(_ *nsx.Parent, _ any) (depth, error) {
+	below, err := nsx.Run(context.Background(), nsx.Spec{}.AsRoot(), nsx.Named[any, depth]("user/descend"), nil)
 	var refused *nsx.Error
 	var errno syscall.Errno
 	if errors.As(err, &refused) && errors.As(err, &errno) {

@@ -142,7 +142,7 @@ func registerPower() {
 			Expect(cat.Wait()).To(Succeed())
 		})
 		c.Negative("and its root may write what is its namespaces' alone", func() {
-			files, err := nsx.RunBy(inside.On(ctx, env.Self()), writable, roots)
+			files, err := inside.Run(env.Self(), writable, roots)
 			Expect(err).NotTo(HaveOccurred())
 			saw(files)
 			Expect(files).To(ContainElement(limitOf(nsx.UTS)), "the walk finds what may be written")
