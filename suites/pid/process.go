@@ -123,6 +123,17 @@ func spawn[In, Out any](ctx SpecContext, s nsx.Spec, probe nsx.Probe[In, Out], i
 	return p
 }
 
+// expectInit makes sure that a process is the first of a PID namespace in ours.
+func expectInit(p interface {
+	PID() int
+	NSPids() ([]int, error)
+}) {
+	GinkgoHelper()
+	pids, err := p.NSPids()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(pids).To(Equal([]int{p.PID(), 1}))
+}
+
 // joining is the spec of a further process in the PID namespace of p.
 func joining(p interface{ PIDFD() *os.File }) nsx.Spec {
 	return nsx.Spec{How: nsx.Setns, Kinds: nsx.PID, Into: []*os.File{p.PIDFD()}}
@@ -163,6 +174,7 @@ func observing(ctx SpecContext) observer {
 	GinkgoHelper()
 	o := observer{spawn(ctx, nsx.Spec{Kinds: nsx.PID | nsx.Mount}, observe, nil)}
 	Expect(o.Await(nil)).To(Succeed())
+	expectInit(o)
 	return o
 }
 

@@ -132,6 +132,7 @@ func registerSiginfo() {
 		c.Positive("one that is not blocked and has a handler is delivered at once", func() {
 			init := spawn(ctx, nsx.Spec{Kinds: nsx.PID}, queue, false)
 			Expect(init.Await(nil)).To(Succeed())
+			expectInit(init)
 			Expect(init.Signal(unix.SIGUSR1)).To(Succeed())
 			Eventually(pending(init)).WithContext(ctx).Should(BeFalse())
 			c.Saw("pending", false)
@@ -144,6 +145,7 @@ func registerSiginfo() {
 		c.Negative("one that is blocked waits until the init takes it", func() {
 			init := spawn(ctx, nsx.Spec{Kinds: nsx.PID, Blocked: blocked}, queue, true)
 			Expect(init.Await(nil)).To(Succeed())
+			expectInit(init)
 			Expect(init.Signal(unix.SIGUSR1)).To(Succeed())
 			waits, err := pending(init)()
 			Expect(err).NotTo(HaveOccurred())
@@ -158,7 +160,7 @@ func registerSiginfo() {
 	})
 
 	property.It("P12", func(ctx SpecContext, c *property.Check) {
-		look := func(where func(reader *nsx.Process[any]) nsx.Spec) {
+		look := func(where func(reader *nsx.Process[any]) nsx.Spec) (writerNumber int) {
 			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			Expect(err).NotTo(HaveOccurred())
 			ours, theirs := os.NewFile(uintptr(pair[0]), "reader's"), os.NewFile(uintptr(pair[1]), "writer's")
@@ -167,6 +169,7 @@ func registerSiginfo() {
 			reader := spawn(ctx, nsx.Spec{Kinds: nsx.PID, Blocked: []syscall.Signal{unix.SIGIO}, Files: []*os.File{ours}}, expectInput, nil)
 			var fd int32
 			Expect(reader.Await(&fd)).To(Succeed())
+			expectInit(reader)
 			Expect(reader.Continue(nil)).To(Succeed())
 			writer := where(reader)
 			writer.Files = []*os.File{theirs}
@@ -180,12 +183,15 @@ func registerSiginfo() {
 			c.Saw("si_fd", info.FD)
 			Expect(info.Code).To(BeEquivalentTo(pollIn))
 			Expect(info.FD).To(Equal(fd))
+			return number
 		}
 		c.Positive("the init of a namespace is told of what another process in it writes", func() {
-			look(func(reader *nsx.Process[any]) nsx.Spec { return joining(reader) })
+			number := look(func(reader *nsx.Process[any]) nsx.Spec { return joining(reader) })
+			Expect(number).NotTo(Equal(1))
 		})
 		c.Negative("and of what the init of another one writes: a file is none of the namespace's business", func() {
-			look(func(*nsx.Process[any]) nsx.Spec { return nsx.Spec{Kinds: nsx.PID} })
+			number := look(func(*nsx.Process[any]) nsx.Spec { return nsx.Spec{Kinds: nsx.PID} })
+			Expect(number).To(Equal(1))
 		})
 	})
 }

@@ -85,6 +85,7 @@ func registerSignals() {
 	property.It("P7", func(ctx SpecContext, c *property.Check) {
 		deadly := append([]syscall.Signal{unix.SIGKILL}, ending...)
 		init := standing(ctx, nsx.Spec{Kinds: nsx.PID})
+		expectInit(init)
 		for _, sig := range deadly {
 			c.Positive(sig.String()+" from inside ends an ordinary process", func() {
 				child := standing(ctx, joining(init))
@@ -127,6 +128,7 @@ func registerSignals() {
 			})
 		}
 		init := standing(ctx, nsx.Spec{Kinds: nsx.PID})
+		expectInit(init)
 		for _, sig := range ending {
 			c.Negative(sig.String()+" from outside does not end an init without a handler", func() {
 				Expect(init.Signal(sig)).To(Succeed())
