@@ -250,6 +250,7 @@ func registerProc() {
 	}, SpecTimeout(patience))
 
 	DescribeTable("who mounts /proc for a PID namespace", func(ctx SpecContext, i inheritance, taken bool) {
+		property.NeedEnvironment()
 		p := spawn(ctx, nsx.Spec{Kinds: nsx.Mount}, witness, i)
 		s, err := p.Result()
 		Expect(err).NotTo(HaveOccurred())

@@ -60,6 +60,7 @@ func registerWays() {
 		}
 	}
 	DescribeTable("a namespace of each kind by each way", append([]any{func(ctx SpecContext, how nsx.Way, kind nsx.Kinds) {
+		property.NeedEnvironment()
 		isolating := nsx.Spec{How: how, Kinds: kind}
 		if kind == nsx.User {
 			isolating = isolating.AsRoot()
