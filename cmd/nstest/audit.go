@@ -14,6 +14,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/look"
 	"github.com/hermetic-go/nstest/nstest"
 	"golang.org/x/sys/unix"
 )
@@ -81,8 +82,8 @@ func (a *audit) measureInside(ctx context.Context, env *nstest.Env, sys *system)
 	}
 	dir := "/proc/" + strconv.Itoa(cmd.Process.HostPid())
 	var errs [2]error
-	a.uidMap, errs[0] = lines(dir + "/uid_map")
-	a.gidMap, errs[1] = lines(dir + "/gid_map")
+	a.uidMap, errs[0] = look.Lines(dir + "/uid_map")
+	a.gidMap, errs[1] = look.Lines(dir + "/gid_map")
 	return errors.Join(err, errs[0], errs[1], ours.Close(), cmd.Wait())
 }
 
@@ -125,7 +126,7 @@ func (a *audit) report(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", what, inside, outside, verdict)
 	}
 	row("ISOLATION", "INSIDE", "OUTSIDE", "")
-	for _, kind := range namespaceKinds {
+	for _, kind := range look.Kinds {
 		in, out := a.inside.Namespaces[kind], a.outside.Namespaces[kind]
 		row(kind+" namespace", inode(in), inode(out), a.namespace(kind, in, out))
 	}
@@ -184,14 +185,14 @@ func (a *audit) ids(what string, lines []string) string {
 }
 
 func (a *audit) capabilities() string {
-	if gone := parseCaps(a.flags.CapDrop) &^ parseCaps(a.flags.CapAdd) & a.inside.Effective; gone != 0 {
+	if gone := look.ParseCaps(a.flags.CapDrop) &^ look.ParseCaps(a.flags.CapAdd) & a.inside.Effective; gone != 0 {
 		return a.complain("capabilities were dropped and are there: %v", gone)
 	}
 	return ""
 }
 
 func (a *audit) bounding() string {
-	if gone := parseCaps(a.flags.CapDrop) &^ parseCaps(a.flags.CapAdd) & a.inside.Bounding; gone != 0 {
+	if gone := look.ParseCaps(a.flags.CapDrop) &^ look.ParseCaps(a.flags.CapAdd) & a.inside.Bounding; gone != 0 {
 		return a.complain("capabilities were dropped and can be had: %v", gone)
 	}
 	return ""
@@ -223,7 +224,7 @@ func (a *audit) settings() string {
 	}
 	foreign := 0
 	for _, path := range a.inside.Writable {
-		if kind := settingOf(path); kind == "" || kind != "pid" && !a.flags.own(kind) { // with --no-pid it is the keeper's
+		if kind := look.SettingOf(path); kind == "" || kind != "pid" && !a.flags.own(kind) { // with --no-pid it is the keeper's
 			a.complain("%s opens for writing", path)
 			foreign++
 		}

@@ -6,16 +6,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/look"
 )
 
 // isolated is an audit of an environment of root's that is as it should be.
 func isolated() *audit {
 	inside, outside := map[string]string{}, map[string]string{}
-	for _, kind := range namespaceKinds {
+	for _, kind := range look.Kinds {
 		inside[kind], outside[kind] = kind+":[2]", kind+":[1]"
 	}
 	inside["time"] = outside["time"]
-	all := parseCaps([]string{"ALL"})
+	all := look.ParseCaps([]string{"ALL"})
 	return &audit{
 		flags:   &environmentFlags{},
 		inside:  measurement{Namespaces: inside, Files: []string{"0", "1", "2"}, Devices: []string{"lo", "eth0"}, Effective: all, Bounding: all, Writable: []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/kernel/hostname"}},
@@ -80,21 +82,5 @@ func TestAuditComplains(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestCapSet(t *testing.T) {
-	for _, test := range []struct {
-		list []string
-		want string
-	}{
-		{nil, "none"},
-		{[]string{"cap_chown", "KILL"}, "CHOWN KILL"},
-		{[]string{"ALL"}, "all"},
-		{capabilities[1:], "all but CHOWN"},
-	} {
-		if got := parseCaps(test.list).String(); got != test.want {
-			t.Errorf("capabilities %q are %q, want %q", test.list, got, test.want)
-		}
 	}
 }

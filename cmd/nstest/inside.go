@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/look"
 	"github.com/hermetic-go/nstest/nstest"
 	"golang.org/x/sys/unix"
 )
@@ -95,7 +96,7 @@ func (f *environmentFlags) configure(cmd *nstest.Cmd, sys *system) error {
 
 // umask is that of this process. umask(2) could only tell it by changing it for every thread.
 func umask() (int, error) {
-	status, err := lines("/proc/self/status")
+	status, err := look.Lines("/proc/self/status")
 	if err != nil {
 		return 0, fmt.Errorf("read umask: %w", err)
 	}

@@ -1,4 +1,4 @@
-package main
+package look
 
 import (
 	"fmt"
@@ -13,16 +13,16 @@ var capabilities = strings.Fields(`CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSE
 	SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE
 	AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
 
-// A capSet is a set of capabilities, a bit each.
-type capSet uint64
+// A CapSet is a set of capabilities, a bit each.
+type CapSet uint64
 
-// parseCaps is the set with these names, with or without CAP_, in any case; ALL is every one.
-func parseCaps(list []string) capSet {
-	var set capSet
+// ParseCaps is the set with these names, with or without CAP_, in any case; ALL is every one.
+func ParseCaps(list []string) CapSet {
+	var set CapSet
 	for _, name := range list {
 		short := strings.TrimPrefix(strings.ToUpper(name), "CAP_")
 		if short == "ALL" {
-			return ^capSet(0)
+			return ^CapSet(0)
 		}
 		if i := slices.Index(capabilities, short); i >= 0 {
 			set |= 1 << i
@@ -32,8 +32,8 @@ func parseCaps(list []string) capSet {
 }
 
 // String lists the names of a small set, and what a large one lacks.
-func (c capSet) String() string {
-	all := capSet(1)<<len(capabilities) - 1
+func (c CapSet) String() string {
+	all := CapSet(1)<<len(capabilities) - 1
 	switch n := bits.OnesCount64(uint64(c & all)); {
 	case n == 0:
 		return "none"
@@ -46,7 +46,7 @@ func (c capSet) String() string {
 	}
 }
 
-func names(c capSet) string {
+func names(c CapSet) string {
 	var list []string
 	for i, name := range capabilities {
 		if c&(1<<i) != 0 {

@@ -1,4 +1,4 @@
-package main
+package look
 
 import (
 	"slices"
@@ -15,9 +15,9 @@ var settings = map[string][]string{
 	"pid": {"kernel/ns_last_pid", "kernel/pid_max" /* Linux 6.14 */, "vm/memfd_noexec" /* 6.3 */},
 }
 
-// settingOf is the kind of namespace that a file below /proc/sys or /sys belongs to; "" is none, which is to say that
+// SettingOf is the kind of namespace that a file below /proc/sys or /sys belongs to; "" is none, which is to say that
 // it is the machine's.
-func settingOf(path string) string {
+func SettingOf(path string) string {
 	name, ok := strings.CutPrefix(path, "/proc/sys/")
 	if !ok {
 		// A fresh /sys shows the network devices of one namespace alone, each where its bus has put it.
