@@ -2,6 +2,8 @@
 package all
 
 import (
+	"github.com/onsi/ginkgo/v2"
+
 	"github.com/hermetic-go/nstest/suites/cgroup"
 	"github.com/hermetic-go/nstest/suites/devices"
 	"github.com/hermetic-go/nstest/suites/hygiene"
@@ -16,18 +18,28 @@ import (
 	"github.com/hermetic-go/nstest/suites/uts"
 )
 
-// Register adds them to the program's suite.
+// suites are all of them, by the names of their folders.
+var suites = []struct {
+	name     string
+	register func()
+}{
+	{"uts", uts.Register},
+	{"ipc", ipc.Register},
+	{"pid", pid.Register},
+	{"mount", mount.Register},
+	{"network", network.Register},
+	{"user", user.Register},
+	{"cgroup", cgroup.Register},
+	{"time", time.Register},
+	{"proc", proc.Register},
+	{"hygiene", hygiene.Register},
+	{"devices", devices.Register},
+	{"security", security.Register},
+}
+
+// Register adds them to the program's suite. The name of a suite is a label of its specs.
 func Register() {
-	uts.Register()
-	ipc.Register()
-	pid.Register()
-	mount.Register()
-	network.Register()
-	user.Register()
-	cgroup.Register()
-	time.Register()
-	proc.Register()
-	hygiene.Register()
-	devices.Register()
-	security.Register()
+	for _, s := range suites {
+		ginkgo.Describe(s.name, ginkgo.Label(s.name), s.register)
+	}
 }

@@ -1,6 +1,7 @@
 package all
 
 import (
+	"os"
 	"slices"
 	"testing"
 
@@ -39,6 +40,11 @@ func TestNoPropertyIsMissing(t *testing.T) {
 			t.Errorf("%s has a spec, and absent.tsv says that there is none: take it out", p.ID)
 		case n > 1:
 			t.Errorf("%s has %d specs: a property has one", p.ID, n)
+		}
+	}
+	for _, s := range suites { // what conform picks by
+		if _, err := os.Stat("../" + s.name); err != nil {
+			t.Errorf("the suite %s is named after no folder: %v", s.name, err)
 		}
 	}
 	if len(specs) == 0 {

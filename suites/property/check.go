@@ -53,6 +53,7 @@ type Check struct {
 type Evidence struct {
 	ID, Text           string
 	Positive, Negative []Control
+	Absent             string `json:",omitempty"` // why this kernel cannot have the property
 }
 
 // EntryName is the name of the report entry that has a spec's Evidence.
@@ -185,7 +186,8 @@ func (c *Check) needKernel() {
 	}
 	have := unix.ByteSliceToString(u.Release[:])
 	if older(have, c.property.Since) {
-		c.Skip("it came with Linux "+c.property.Since+", and this is "+have, "run it on Linux "+c.property.Since+" or later")
+		c.evidence.Absent = "it came with Linux " + c.property.Since + ", and this is " + have
+		c.Skip(c.evidence.Absent, "run it on Linux "+c.property.Since+" or later")
 	}
 }
 
