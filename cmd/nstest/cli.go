@@ -19,6 +19,9 @@ const (
 	statusSignal        = 128 // and the number of the signal that ended the command
 )
 
+// statusUsage is the exit status of nstest conform where it was called wrongly: there 125 is for what has gone wrong.
+const statusUsage = 2
+
 // A system is what nstest needs of the process that it is.
 type system struct {
 	Stdin, Stdout, Stderr *os.File
@@ -45,6 +48,7 @@ type commandLine struct {
 	Run     runCommand     `cmd:"" help:"Run a command in a fresh environment."`
 	Shell   shellCommand   `cmd:"" help:"Start an interactive shell, or another command, on a terminal in a fresh environment."`
 	Doctor  doctorCommand  `cmd:"" help:"Find out what this machine can do, what is missing, and what to do about it."`
+	Conform conformCommand `cmd:"" help:"Find out which properties of isolation hold on this kernel, or what isolates this process."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Measure measureCommand `cmd:"" hidden:"" help:"Print, as JSON, what the process sees of its isolation. The audit runs it inside."`
 }
@@ -73,7 +77,11 @@ func run(ctx context.Context, args []string, sys system) int {
 	}
 	if err != nil {
 		sys.warnf("%v", err)
-		fmt.Fprintf(sys.Stderr, "Run \"nstest%s --help\" for what is possible.\n", about(err))
+		command := about(err)
+		fmt.Fprintf(sys.Stderr, "Run \"nstest%s --help\" for what is possible.\n", command)
+		if strings.HasPrefix(command, " conform") {
+			return statusUsage
+		}
 		return statusFailed
 	}
 	return status(sys, selected.Run())
@@ -84,6 +92,8 @@ var usage = map[string]string{
 	"run":     "nstest run [flags] -- COMMAND [ARGUMENT...]",
 	"shell":   "nstest shell [flags] [-- COMMAND [ARGUMENT...]]",
 	"doctor":  "nstest doctor [--json]",
+	"conform": "nstest conform [--json FILE] [--label EXPRESSION]... [-v]\n       nstest conform --target [--json FILE] [-v]\n       nstest conform diff BEFORE AFTER",
+	"diff":    "nstest conform diff BEFORE AFTER",
 	"version": "nstest version",
 }
 
@@ -92,6 +102,9 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 	line := "nstest COMMAND [flags]"
 	if node := ctx.Selected(); node != nil && usage[node.Name] != "" {
 		line = usage[node.Name]
+		if node.DefaultCmd != nil { // which is the command itself
+			node.Flags = append(node.Flags, node.DefaultCmd.Flags...)
+		}
 	}
 	if _, err := fmt.Fprintf(ctx.Stdout, "Usage: %s\n\n", line); err != nil {
 		return err
@@ -102,10 +115,16 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 // about is the command that an error of the parser is about, with a blank before it.
 func about(err error) string {
 	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
-		return " " + parse.Context.Selected().Name
+	if !errors.As(err, &parse) || parse.Context == nil {
+		return ""
 	}
-	return ""
+	path := ""
+	for node := parse.Context.Selected(); node != nil && node.Parent != nil; node = node.Parent {
+		if !node.Hidden {
+			path = " " + node.Name + path
+		}
+	}
+	return path
 }
 
 // status reports err and is what to exit with.

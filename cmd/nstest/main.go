@@ -1,4 +1,4 @@
-// Command nstest runs commands in hermetic Linux environments, and tells what a machine can do.
+// Command nstest runs commands in hermetic Linux environments, and tells what a machine can do and what it isolates.
 package main
 
 import (
@@ -7,10 +7,14 @@ import (
 	"os/signal"
 	"runtime"
 
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/conform"
 	"golang.org/x/sys/unix"
 )
 
 func main() {
+	if conform.IsWorker() {
+		os.Exit(conform.Work())
+	}
 	os.Exit(run(context.Background(), os.Args[1:], system{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ, Notify: notify,
 		Suspend: suspend,

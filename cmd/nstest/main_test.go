@@ -12,13 +12,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/conform"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
 
-// TestMain makes the test binary nstest itself where it is called by that name.
+// TestMain makes the test binary nstest itself where it is called by one of its names.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"nstest": main})
+	testscript.Main(m, map[string]func(){"nstest": main, conform.WorkerName: main})
 }
 
 func TestScripts(t *testing.T) {
@@ -44,11 +45,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition knows [root], and [device:PATH], which a machine that must run all tests has to have.
+// condition knows [root], [outside] of any environment, and [device:PATH], which a machine that must run all tests has to have.
 func condition(cond string) (bool, error) {
 	switch name, arg, _ := strings.Cut(cond, ":"); name {
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "outside":
+		init, err := os.ReadFile("/proc/1/comm")
+		return string(init) != "nstest-init\n", err
 	case "device":
 		_, err := os.Stat(arg)
 		if err != nil && os.Getenv("NSTEST_MUST_RUN") == "1" {

@@ -18,8 +18,8 @@ type measurement struct {
 	UIDMap     []string          `json:"uid_map"`
 	GIDMap     []string          `json:"gid_map"`
 	UID        int               `json:"uid"`
-	Effective  look.CapSet            `json:"effective"`
-	Bounding   look.CapSet            `json:"bounding"`
+	Effective  look.CapSet       `json:"effective"`
+	Bounding   look.CapSet       `json:"bounding"`
 	Hostname   string            `json:"hostname"`
 	Mounts     int               `json:"mounts"`
 	Files      []string          `json:"files"`    // those that the process was started with
