@@ -106,7 +106,7 @@ var reboot = nsx.Register("pid/reboot", func(parent *nsx.Parent, r rebooting) (a
 		return nil, unix.EINVAL // not from outside of it, by mistake
 	}
 	if r.Powerless {
-		if err := dropCapability(unix.CAP_SYS_BOOT); err != nil {
+		if err := nsx.DropCapability(unix.CAP_SYS_BOOT); err != nil {
 			return nil, err
 		}
 	}

@@ -7,19 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropCapability takes one from the calling thread.
-func dropCapability(capability int) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
-		return err
-	}
-	set, bit := &sets[capability/32], uint32(1)<<(capability%32)
-	set.Effective &^= bit
-	set.Permitted &^= bit
-	return unix.Capset(&header, &sets[0])
-}
-
 // A verdict is what the kernel says of a call that a probe has tried: an errno, or works.
 type verdict syscall.Errno
 
