@@ -12,4 +12,3 @@ type mutation struct {
 var mutations = []mutation{
 	{guard: "namespace uts", also: "set host name spec;set host name elsewhere", spec: "U1"},
 }
-
