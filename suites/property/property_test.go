@@ -34,10 +34,10 @@ var fixtures = map[string]struct {
 		c.Positive("can be seen", func() { c.Saw("a leak", 1) })
 		c.Negative("is not there", func() { c.Saw("a leak", 0) })
 	}},
-	"no positive control": {id: "U1", want: "U1: no positive control was shown: clone without NEWUTS", body: func(_ ginkgo.SpecContext, c *Check) {
+	"no positive control": {id: "U1", want: "U1: no positive control was shown: after a clone without CLONE_NEWUTS", body: func(_ ginkgo.SpecContext, c *Check) {
 		c.Negative("is not there", func() { c.Saw("a leak", 0) })
 	}},
-	"no negative control": {id: "U1", want: "U1: no negative control was shown: with NEWUTS", body: func(_ ginkgo.SpecContext, c *Check) {
+	"no negative control": {id: "U1", want: "U1: no negative control was shown: with CLONE_NEWUTS", body: func(_ ginkgo.SpecContext, c *Check) {
 		c.Positive("can be seen", func() { c.Saw("a leak", 1) })
 	}},
 	"a control that sees nothing": {id: "U1", want: `the control "can be seen" has seen nothing`, body: func(_ ginkgo.SpecContext, c *Check) {
