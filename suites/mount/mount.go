@@ -37,6 +37,7 @@ func Register() {
 			registerKeepers()
 			registerKinds()
 			registerBusybox()
+			registerHosts()
 		})
 	})
 }
