@@ -4,7 +4,4 @@
 //
 // It is run within an environment, so that what the missing guard lets through reaches no further; but for what the
 // machine's root alone has, which is run outside.
-//
-// A few mutations take their turn in every run: with NSTEST_SLICE=I/N the I-th of N parts, by default 1/8. All of them are
-// run with NSTEST_SOAK=1.
 package mutation

@@ -1,7 +1,6 @@
 package mutation
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -35,7 +34,7 @@ func TestSpecs(t *testing.T) {
 }
 
 func TestASpecNotices(t *testing.T) {
-	for _, m := range slice(t) {
+	for _, m := range mutations {
 		t.Run(m.guard, func(t *testing.T) {
 			if m.outside && !require.IsMachineRoot() {
 				t.Skip("the machine's root alone does without this guard\nWhat to do: run the suite as root as well")
@@ -58,9 +57,6 @@ func TestASpecNotices(t *testing.T) {
 
 // What is said to be unseen is left out here, all of it together: a spec that notices is one to name in the table.
 func TestNoSpecMissesWhatAnotherGuardDoes(t *testing.T) {
-	if os.Getenv("NSTEST_SOAK") != "1" {
-		t.Skip("this takes long\nWhat to do: set NSTEST_SOAK=1, as make soak does")
-	}
 	guards := slices.Sorted(maps.Keys(unseen))
 	for _, spec := range []string{"H1", "H9", "H10"} {
 		if out, passed := run(t, mutation{spec: spec}, strings.Join(guards, ";")); !passed {
@@ -100,25 +96,4 @@ func run(t *testing.T, m mutation, leaveOut string) (output string, passed bool)
 		t.Fatalf("%s was not run: %v\n%s", m.spec, err, out)
 	}
 	return string(out), err == nil
-}
-
-// slice is what this run is to try.
-func slice(t *testing.T) []mutation {
-	t.Helper()
-	if os.Getenv("NSTEST_SOAK") == "1" {
-		return mutations
-	}
-	part, parts := 1, 8
-	if s := os.Getenv("NSTEST_SLICE"); s != "" {
-		if _, err := fmt.Sscanf(s, "%d/%d", &part, &parts); err != nil || part < 1 || part > parts {
-			t.Fatalf("NSTEST_SLICE=%s: write I/N, such as 2/8", s)
-		}
-	}
-	var list []mutation
-	for i, m := range mutations {
-		if i%parts == part-1 {
-			list = append(list, m)
-		}
-	}
-	return list
 }
