@@ -181,7 +181,7 @@ func TestASpareShowsWhatTheMachineHasNow(t *testing.T) {
 
 // look prints what an environment or a host looks like from inside.
 const look = `hostname; id; pwd; umask; ulimit -a
-ls -lnA / /dev /tmp /run /var/tmp /dev/shm /dev/mqueue | awk '/^[-dlcbps]/ { $2 = $6 = $7 = $8 = "" } { print }'
+ls -lnA --time-style=+ / /dev /tmp /run /var/tmp /dev/shm /dev/mqueue | awk '/^[-dlcbps]/ { $2 = "" } { print }'
 sed 's/^[0-9]* [0-9]* [0-9:]* //; s/lowerdir.*//; s/inode64.*//; s/[ug]id=[0-9]*//g' /proc/self/mountinfo
 wait; for p in /proc/[0-9]*; do read -r comm < $p/comm && echo "$p $comm"; done; ls -l /proc/1/fd | wc -l
 grep -E '^(Cap|Sec|NoNew|Groups|Uid|Gid|NSp)' /proc/self/status
