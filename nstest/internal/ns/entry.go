@@ -72,11 +72,11 @@ func Enter(e Entry) (_ *Entrant, err error) {
 	var x *Entrant
 	switch {
 	case e.Way == ByClone3, e.Way == ByClone && e.Kinds.Has(Time):
-		x, err = startRawly(e)
+		x, err = startEntrant(e.Way, e.Kinds, e.startRawly)
 	case e.Way == ByClone:
-		x, err = startEntrant(e.Kinds)
+		x, err = startEntrant(ByClone, e.Kinds, start)
 	case e.Way == ByUnshare, e.Way == BySetns:
-		x, err = startEntrant(0)
+		x, err = startEntrant(ByClone, 0, start)
 	default:
 		return nil, fmt.Errorf("%v: %w", e.Way, unix.EINVAL)
 	}
@@ -179,9 +179,10 @@ func single() (*os.File, error) {
 	return f, err
 }
 
-// startEntrant starts a process with one thread in new namespaces. What it is, an init, is no matter to it as long as it
-// waits: it does what it is told and ends with the connection.
-func startEntrant(kinds Kinds) (*Entrant, error) {
+// startEntrant has start bring about a process with one thread in new namespaces of these kinds, from an image and with these
+// files, null three times. What it is, an init, is no matter to it as long as it waits: it does what it is told and ends
+// with the connection.
+func startEntrant(way Way, kinds Kinds, start func(kinds Kinds, image, null, control *os.File) (*Process, error)) (*Entrant, error) {
 	image, err := single()
 	if err != nil {
 		return nil, err
@@ -196,14 +197,18 @@ func startEntrant(kinds Kinds) (*Entrant, error) {
 		return nil, errors.Join(err, ours.Close())
 	}
 	defer null.Close()
-	proc, err := Start(Spec{
-		Image: image, Args: entrantArgs, Env: []string{},
-		Files: []*os.File{null, null, null, theirs}, Kinds: kinds, DieWithUs: true,
-	})
+	proc, err := start(kinds, image, null, theirs)
 	if err != nil {
-		return nil, errors.Join(enterError(ByClone, kinds, err), ours.Close())
+		return nil, errors.Join(enterError(way, kinds, err), ours.Close())
 	}
 	return &Entrant{PID: proc.PID, PIDFD: proc.PIDFD, agent: pid1.NewAgent(ours), child: proc}, nil
+}
+
+// start starts an entrant by the syscall package.
+func start(kinds Kinds, image, null, control *os.File) (*Process, error) {
+	return Start(Spec{
+		Image: image, Args: entrantArgs, Env: []string{}, Files: []*os.File{null, null, null, control}, Kinds: kinds, DieWithUs: true,
+	})
 }
 
 // enterError leaves out of err what is said of the process that is started, which is nobody's concern.
@@ -215,53 +220,35 @@ func enterError(way Way, kinds Kinds, err error) error {
 	return err
 }
 
-// startRawly is startEntrant for what the syscall package cannot do: clone3(2) in general, and clone(2) with CLONE_NEWTIME,
-// for which it takes clone3.
-func startRawly(e Entry) (*Entrant, error) {
-	image, err := single()
-	if err != nil {
-		return nil, err
-	}
-	ours, theirs, err := pid1.Socket()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, errors.Join(err, ours.Close())
-	}
-	defer null.Close()
-
+// startRawly is start for what the syscall package cannot do: clone3(2) in general, and clone(2) with CLONE_NEWTIME, for
+// which it takes clone3.
+func (e Entry) startRawly(kinds Kinds, image, null, control *os.File) (*Process, error) {
 	var p pid1.Program
 	dieWithParent(&p)
-	if e.Kinds.Has(User) {
+	if kinds.Has(User) {
 		keepCapabilities(&p) // the init is executed before its ids are mapped
 	}
 	const high = 64 // above whatever number our files have: what is put to the low ones replaces nothing that is needed
 	from := func(f *os.File) pid1.Arg {
 		return p.Call("duplicate "+f.Name(), unix.SYS_FCNTL, p.File(f), pid1.Int(unix.F_DUPFD_CLOEXEC), pid1.Int(high)).Arg()
 	}
-	init, control, standard := from(image), from(theirs), from(null)
+	init, connection, standard := from(image), from(control), from(null)
 	for fd := range 3 {
 		p.Dup3(standard, fd)
 	}
-	p.Dup3(control, 3)
+	p.Dup3(connection, 3)
 	p.ExecFile(init, entrantArgs, []string{})
 
-	x := &Entrant{}
+	proc := &Process{}
+	var err error
 	onImmortalThread(func() {
 		if e.Way == ByClone {
-			x.PID, x.PIDFD, err = pid1.Clone2(uintptr(e.Kinds)|uintptr(unix.SIGCHLD), &p)
+			proc.PID, proc.PIDFD, err = pid1.Clone2(uintptr(kinds)|uintptr(unix.SIGCHLD), &p)
 		} else {
-			x.PID, x.PIDFD, err = pid1.Clone3(pid1.Clone3Args{Flags: uint64(e.Kinds), Cgroup: e.Cgroup, SetTID: e.SetTID}, &p)
+			proc.PID, proc.PIDFD, err = pid1.Clone3(pid1.Clone3Args{Flags: uint64(kinds), Cgroup: e.Cgroup, SetTID: e.SetTID}, &p)
 		}
 	})
-	if err != nil {
-		return nil, errors.Join(enterError(e.Way, e.Kinds, err), ours.Close())
-	}
-	x.agent, x.child = pid1.NewAgent(ours), &Process{PID: x.PID, PIDFD: x.PIDFD}
-	return x, nil
+	return proc, err
 }
 
 func dieWithParent(p *pid1.Program) {

@@ -33,8 +33,9 @@ type Execution struct {
 // entrant's own until the moment that it executes.
 const FirstFile = 64
 
-// Execute lets the process execute a program, with the default action for every signal. It returns when the program begins, or the error why it cannot. The process ends when the thread of this program that has started it
-// does, which lives as long as the program.
+// Execute lets the process execute a program, with the default action for every signal. It returns when the program begins,
+// or the error why it cannot. The process ends when the thread of this program that has started it does, which lives as
+// long as the program.
 func (x *Entrant) Execute(e Execution) error {
 	var p pid1.Program
 	if e.UID != nil || e.GID != nil {
