@@ -67,7 +67,7 @@ func salvage(t *testing.T, path, mount, dir, to string) error {
 func TestOrdinaryFilesAndDirectoriesAreCopied(t *testing.T) {
 	outside, root, to := t.TempDir(), t.TempDir(), t.TempDir()
 	write(t, outside, "secret", "secret", 0o600)
-	from := filepath.Join(root, "tmp", "work")
+	from := filepath.Join(root, "tmp", "results")
 	write(t, from, "plain", "text", 0o600)
 	write(t, from, "deep/er/file", "deep", 0o400)
 	write(t, from, "setuid", "", 0o700|fs.ModeSetuid)
@@ -85,7 +85,7 @@ func TestOrdinaryFilesAndDirectoriesAreCopied(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	if err := salvage(t, root, "tmp", "work", to); err != nil {
+	if err := salvage(t, root, "tmp", "results", to); err != nil {
 		t.Error(err)
 	}
 	want := []string{"deep/", "deep/er/", "deep/er/file -r-------- deep", "empty/", "plain -rw------- text", "setuid -rwx------ "}
@@ -98,20 +98,20 @@ func TestNothingIsCopiedFromElsewhere(t *testing.T) {
 	outside, root := t.TempDir(), t.TempDir()
 	write(t, outside, "secret", "secret", 0o600)
 	write(t, root, "secret", "secret", 0o600)
-	write(t, root, "tmp/work/plain", "text", 0o600)
-	write(t, root, "tmp/work/deep/file", "deep", 0o600)
+	write(t, root, "tmp/results/plain", "text", 0o600)
+	write(t, root, "tmp/results/deep/file", "deep", 0o600)
 	if err := errors.Join(
 		os.Symlink(outside, filepath.Join(root, "mount-link")),
 		os.Symlink(outside, filepath.Join(root, "tmp", "link")),
 		os.Symlink("tmp", filepath.Join(root, "inner-mount-link")),
-		os.Symlink("work", filepath.Join(root, "tmp", "inner-link")),
+		os.Symlink("results", filepath.Join(root, "tmp", "inner-link")),
 	); err != nil {
 		t.Fatal(err)
 	}
 	for _, from := range []struct{ mount, dir string }{
-		{"mount-link", "."}, {"inner-mount-link/work", "."}, {"..", "."}, {outside, "."}, {"none", "."}, {"secret", "."},
-		{"tmp", "link"}, {"tmp", "inner-link"}, {"tmp", "inner-link/deep"}, {"tmp", ".."}, {"tmp", "work/../.."}, {"tmp", outside},
-		{"tmp", "none"}, {"tmp", "work/plain"},
+		{"mount-link", "."}, {"inner-mount-link/results", "."}, {"..", "."}, {outside, "."}, {"none", "."}, {"secret", "."},
+		{"tmp", "link"}, {"tmp", "inner-link"}, {"tmp", "inner-link/deep"}, {"tmp", ".."}, {"tmp", "results/../.."}, {"tmp", outside},
+		{"tmp", "none"}, {"tmp", "results/plain"},
 	} {
 		to := t.TempDir()
 		if err := salvage(t, root, from.mount, from.dir, to); err == nil {
