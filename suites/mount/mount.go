@@ -3,11 +3,7 @@
 // The specs run inside environments. "Outside" is such an environment, and "inside" a namespace that a spec makes of it.
 package mount
 
-import (
-	. "github.com/onsi/ginkgo/v2"
-
-	"github.com/hermetic-go/nstest/suites/property"
-)
+import . "github.com/onsi/ginkgo/v2"
 
 // Register adds the specs to the program's suite.
 func Register() {
@@ -29,7 +25,6 @@ func Register() {
 		registerSuperblocks()
 		registerListings()
 		Context("as people meet them", func() {
-			BeforeEach(property.NeedEnvironment)
 			registerTransitions()
 			registerDiscs()
 			registerTables()

@@ -8,7 +8,7 @@ import (
 )
 
 // NeedEnvironment fails a spec that is not in an environment, as under NSTEST_INPROCESS=1, before it changes something. It
-// does so for every spec that is made with It; this is for those beside them: BeforeEach(property.NeedEnvironment).
+// and Seed do so for every spec; this is for the tables beside them.
 func NeedEnvironment() {
 	ginkgo.GinkgoHelper()
 	if init, err := os.ReadFile("/proc/1/comm"); err != nil || string(init) != "nstest-init\n" {
