@@ -146,7 +146,7 @@ func TestMainFindsWhatASuiteLeavesBehind(t *testing.T) {
 		{"link", "leaked network device left", ""},
 		{"socket", "leaked abstract socket @nstest-left", "this program"},
 		{"thread", "leaked thread ", "in net:["},
-		{"threads", "leaked thread ", "threads in all"},
+		{"threads", "leaked thread ", "threads that wait for something"},
 		{"process", "sleep 1000", "child of"},
 		{"namespace", "leaked namespace uts:[", "of process"},
 		{"file", "→ /etc/hosts", "flags:"},

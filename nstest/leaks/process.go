@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A process is one line of what proc(5) shows.
@@ -133,13 +135,25 @@ func tasks() []string {
 	return list
 }
 
+// idle reports whether a thread waits in futex(2), which is how the Go runtime keeps the threads that it has no work for.
+// How many there are is its own business: as many as system calls have once blocked at the same time. A goroutine that
+// sits on such a thread is found as a goroutine.
+func idle(tid string) bool {
+	b, err := os.ReadFile("/proc/self/task/" + tid + "/syscall")
+	if err != nil {
+		return false
+	}
+	number, _, _ := strings.Cut(string(b), " ")
+	return number == strconv.Itoa(unix.SYS_FUTEX)
+}
+
 // atHome is the class of threads that are in the program's own namespaces.
 const atHome = "at home"
 
 func threads() []entry {
 	var list []entry
 	for _, tid := range tasks() {
-		e := entry{class: atHome, id: tid, what: tid, origin: "one of many: see the goroutines"}
+		e := entry{class: atHome, id: tid, what: tid}
 		for _, k := range kindsOfNamespaces {
 			ours, err1 := os.Readlink("/proc/self/ns/" + k)
 			theirs, err2 := os.Readlink("/proc/self/task/" + tid + "/ns/" + k)
@@ -147,12 +161,14 @@ func threads() []entry {
 				e.class, e.origin = tid, "in "+theirs+", the program is in "+ours
 			}
 		}
-		list = append(list, e)
+		if e.class != atHome || !idle(tid) {
+			list = append(list, e)
+		}
 	}
 	n := len(list)
 	for i := range list {
 		if list[i].class == atHome {
-			list[i].origin = strconv.Itoa(n) + " threads in all"
+			list[i].origin = strconv.Itoa(n) + " threads that wait for something"
 		}
 	}
 	return list

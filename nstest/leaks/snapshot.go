@@ -20,7 +20,7 @@ type entry struct {
 	what, origin string
 }
 
-// threadSlack is by how many the threads may grow: the Go runtime makes them for blocking system calls and keeps them.
+// threadSlack is by how many the threads that are not idle may grow: the Go runtime and what has not ended yet have some.
 const threadSlack = 16
 
 // settled is how long Leaks waits for what ends on its own. Tests that know that there are leaks make it shorter.
