@@ -118,14 +118,47 @@ type NetworkConfig struct {
 
 	// NoIPv4 and NoIPv6 leave a family out.
 	NoIPv4, NoIPv6 bool
+
+	// PointToPoint makes it a link between two hosts; a third is refused. Its automatic prefixes are a /31 (RFC 3021) and a
+	// /127 (RFC 6164).
+	PointToPoint bool
+
+	// Hub makes the switch forget who is where: every frame goes to every host, and one in promiscuous mode sees them all.
+	Hub bool
+
+	// Trunks are networks whose switches this one's is cabled to. Together they are one segment, whose prefixes and gateway
+	// are those of the network that has no Trunks; this one has none of its own. A loop needs STP on every switch of it.
+	Trunks []string
+
+	// STP has the switch speak the spanning tree protocol (IEEE 802.1D-1998), by which it takes some seconds until a port
+	// passes frames.
+	STP bool
+
+	// Medium is what carries the frames; anything but Switched is made of the hosts' links to the network Over.
+	Medium Medium
+	Over   string
+	VNI    int // the number of a VXLAN; default: one that is free
 }
+
+// A Medium is what carries the frames of a network.
+type Medium int
+
+// The values of Medium.
+const (
+	Switched Medium = iota // cables to a switch
+	VXLAN                  // UDP packets between the hosts, over another network (RFC 7348)
+	Macvlan                // further MAC addresses on the hosts' cables to another network
+)
+
+func (m Medium) String() string { return [...]string{"", "vxlan", "macvlan"}[m] }
 
 // leaveOut is a variable that names guards which every environment of the program lacks, separated by semicolons. It is
 // there for suites/mutation, which sees that some spec notices each of them.
 const leaveOut = "NSTEST_LEAVE_OUT"
 
 func (c NetworkConfig) params() wire.NetworkParams {
-	return wire.NetworkParams{Name: c.Name, Prefixes: c.Prefixes, Gateway: c.Gateway, MTU: c.MTU, NoIPv4: c.NoIPv4, NoIPv6: c.NoIPv6}
+	return wire.NetworkParams{Name: c.Name, Prefixes: c.Prefixes, Gateway: c.Gateway, MTU: c.MTU, NoIPv4: c.NoIPv4, NoIPv6: c.NoIPv6,
+		PointToPoint: c.PointToPoint, Hub: c.Hub, Trunks: c.Trunks, STP: c.STP, Medium: c.Medium.String(), Over: c.Over, VNI: c.VNI}
 }
 
 // params checks what can be checked here and fills in the defaults.

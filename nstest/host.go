@@ -54,6 +54,8 @@ type Attachment struct {
 	Network string       // "" is the environment's first one
 	Addrs   []netip.Addr // at most one of each family; a family without one gets the next free address
 	MAC     string       // default: derived from the address
+
+	NoGateway bool // a host has no default route there; a router is not the network's gateway
 }
 
 func (c HostConfig) params() wire.HostParams {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
@@ -58,6 +57,38 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		})
 	case wire.MethodLink:
 		return answer(req, func(p wire.LinkParams) (any, []*os.File, error) { return nil, nil, e.link(ctx, p) })
+	case wire.MethodAddLink:
+		return answer(req, func(p wire.AddLinkParams) (any, []*os.File, error) { return only(e.addLink(ctx, p)) })
+	case wire.MethodRemoveLink:
+		return answer(req, func(p wire.LinkParams) (any, []*os.File, error) { return nil, nil, e.removeLink(p) })
+	case wire.MethodMoveLink:
+		return answer(req, func(p wire.MoveLinkParams) (any, []*os.File, error) { return only(e.moveLink(ctx, p)) })
+	case wire.MethodRenewLink:
+		return answer(req, func(p wire.RenewLinkParams) (any, []*os.File, error) { return only(e.renewLink(ctx, p)) })
+	case wire.MethodLinkMTU:
+		return answer(req, func(p wire.LinkMTUParams) (any, []*os.File, error) { return nil, nil, e.setLinkMTU(p) })
+	case wire.MethodRouter:
+		return answer(req, func(p wire.RouterParams) (any, []*os.File, error) { return only(e.addRouter(ctx, p)) })
+	case wire.MethodRoute:
+		return answer(req, func(p wire.RouteParams) (any, []*os.File, error) { return nil, nil, e.setRoute(p) })
+	case wire.MethodRule:
+		return answer(req, func(p wire.RuleParams) (any, []*os.File, error) { return nil, nil, e.setRule(p) })
+	case wire.MethodNAT:
+		return answer(req, func(p wire.NATParams) (any, []*os.File, error) { return nil, nil, e.setNAT(p) })
+	case wire.MethodAdvertise:
+		return answer(req, func(p wire.AdvertiseParams) (any, []*os.File, error) { return nil, nil, e.advertise(p) })
+	case wire.MethodFirewall:
+		return answer(req, func(p wire.FirewallParams) (any, []*os.File, error) { return nil, nil, e.setFirewall(p) })
+	case wire.MethodDNS:
+		return answer(req, func(p wire.DNSParams) (any, []*os.File, error) { return nil, nil, e.setDNS(p) })
+	case wire.MethodQueries:
+		return answer(req, func(p wire.QueriesParams) (any, []*os.File, error) { return only(e.queries(p)) })
+	case wire.MethodBorrow:
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.borrow(p) })
+	case wire.MethodGiveBack:
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.giveBack(p) })
+	case wire.MethodTopology:
+		return wire.Reply{Result: e.topology()}, req.Decode(nil)
 	case wire.MethodPartition:
 		return answer(req, func(p wire.PartitionParams) (any, []*os.File, error) {
 			n, err := e.partition(p.Groups)
@@ -103,6 +134,9 @@ func answer[P any](req *wire.Request, f func(P) (any, []*os.File, error)) (wire.
 	result, files, err := f(params)
 	return wire.Reply{Result: result, Files: files}, err
 }
+
+// only is a result without files.
+func only[R any](r R, err error) (any, []*os.File, error) { return r, nil, err }
 
 func noted(r wire.SpawnResult, files []*os.File, err error) (any, []*os.File, error) {
 	return r, files, err
@@ -175,134 +209,4 @@ func (e *environment) join(name string) ([]*os.File, error) {
 		return nil, fmt.Errorf("join host %q: %w", name, err)
 	}
 	return []*os.File{os.NewFile(uintptr(fd), "pidfd")}, nil
-}
-
-// cable finds the cable of a host to a network; "" is its only one.
-func (h *host) cable(networkName string) (*cable, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var found *cable
-	for _, c := range h.cables {
-		if networkName == "" && found != nil {
-			return nil, refuse(unix.EINVAL, "host %q is on several networks: say which", h.name)
-		}
-		if c.network.name == networkName || networkName == "" {
-			found = c
-		}
-	}
-	if found == nil {
-		return nil, refuse(unix.ENODEV, "host %q has no link to network %q", h.name, networkName)
-	}
-	return found, nil
-}
-
-// link pulls or plugs a cable. A plugged one passes frames again when link returns.
-func (e *environment) link(ctx context.Context, p wire.LinkParams) error {
-	h, err := e.host(p.Host)
-	if err != nil {
-		return err
-	}
-	c, err := h.cable(p.Network)
-	if err != nil {
-		return err
-	}
-	if err := c.network.lan.SetPort(c.port, p.Up); err != nil {
-		return err
-	}
-	if !p.Up {
-		return nil
-	}
-	return c.network.lan.WaitUp(ctx, c.port)
-}
-
-// partition cuts groups of hosts from each other, on every network. Hosts in no group keep all neighbours.
-func (e *environment) partition(groups [][]string) (int, error) {
-	if len(groups) < 2 {
-		return 0, refuse(unix.EINVAL, "partition: %d group leaves nothing to cut: name at least two", len(groups))
-	}
-	seen := map[string]bool{}
-	for _, g := range groups {
-		if len(g) == 0 {
-			return 0, refuse(unix.EINVAL, "partition: a group is empty")
-		}
-		for _, name := range g {
-			if _, err := e.host(name); err != nil {
-				return 0, err
-			}
-			if seen[name] {
-				return 0, refuse(unix.EINVAL, "partition: host %q is in two groups", name)
-			}
-			seen[name] = true
-		}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.number++
-	n := e.number
-	e.faults[n] = groups
-	if err := e.enforce(); err != nil {
-		delete(e.faults, n)
-		return 0, err
-	}
-	return n, nil
-}
-
-// heal undoes a cut; one that is undone already is fine.
-func (e *environment) heal(n int) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, ok := e.faults[n]; !ok || e.closed {
-		return nil
-	}
-	delete(e.faults, n)
-	return e.enforce()
-}
-
-// enforce makes the switches drop what the faults in force forbid. The mutex is held.
-func (e *environment) enforce() error {
-	for _, n := range e.networks {
-		blocked := map[lan.Pair]bool{}
-		for _, groups := range e.faults {
-			for i, g := range groups {
-				for _, other := range groups[i+1:] {
-					e.cross(n, g, other, blocked)
-				}
-			}
-		}
-		var pairs []lan.Pair
-		for p := range blocked {
-			pairs = append(pairs, p)
-		}
-		if err := n.lan.Block(pairs); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// cross adds to blocked every pair of ports of n with one host in a and one in b.
-func (e *environment) cross(n *network, a, b []string, blocked map[lan.Pair]bool) {
-	for _, x := range e.ports(n, a) {
-		for _, y := range e.ports(n, b) {
-			blocked[lan.Pair{A: min(x, y), B: max(x, y)}] = true
-		}
-	}
-}
-
-func (e *environment) ports(n *network, hosts []string) []lan.PortID {
-	var out []lan.PortID
-	for _, name := range hosts {
-		h := e.hosts[key(name)]
-		if h == nil {
-			continue
-		}
-		h.mu.Lock()
-		for _, c := range h.cables {
-			if c.network == n {
-				out = append(out, c.port)
-			}
-		}
-		h.mu.Unlock()
-	}
-	return out
 }

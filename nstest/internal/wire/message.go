@@ -21,6 +21,22 @@ const (
 	MethodPartition  = "partition"  // PartitionParams → PartitionResult
 	MethodHeal       = "heal"       // HealParams → nothing
 	MethodRemoveHost = "removehost" // JoinParams → nothing
+	MethodAddLink    = "addlink"    // AddLinkParams → LinkResult
+	MethodRemoveLink = "removelink" // LinkParams → nothing
+	MethodMoveLink   = "movelink"   // MoveLinkParams → LinkResult
+	MethodRenewLink  = "renewlink"  // RenewLinkParams → LinkResult
+	MethodLinkMTU    = "linkmtu"    // LinkMTUParams → nothing
+	MethodRouter     = "router"     // RouterParams → HostResult
+	MethodRoute      = "route"      // RouteParams → nothing
+	MethodRule       = "rule"       // RuleParams → nothing
+	MethodNAT        = "nat"        // NATParams → nothing
+	MethodAdvertise  = "advertise"  // AdvertiseParams → nothing
+	MethodFirewall   = "firewall"   // FirewallParams → nothing
+	MethodDNS        = "dns"        // DNSParams → nothing
+	MethodQueries    = "queries"    // QueriesParams → QueriesResult
+	MethodBorrow     = "borrow"     // BorrowParams → nothing
+	MethodGiveBack   = "giveback"   // BorrowParams → nothing
+	MethodTopology   = "topology"   // nothing → TopologyResult
 	MethodDescribe   = "describe"   // nothing → OpenResult
 	MethodClose      = "close"      // nothing → nothing: the environment is gone when the answer comes
 )
@@ -87,6 +103,14 @@ type NetworkParams struct {
 	MTU      int            // 0 = 1500
 	NoIPv4   bool
 	NoIPv6   bool
+
+	PointToPoint bool     // two hosts at most
+	Hub          bool     // every frame goes to every port
+	Trunks       []string // networks whose switches this one's is cabled to: one segment, with their prefixes
+	STP          bool     // the switch speaks the spanning tree protocol
+	Medium       string   // "", "vxlan" or "macvlan"
+	Over         string   // the network that carries it, if it has a medium
+	VNI          int      // of VXLAN
 }
 
 // NetworkResult is a network as it was made.
@@ -110,6 +134,8 @@ type Attachment struct {
 	Network string
 	Addrs   []netip.Addr // none means the next free ones of the network
 	MAC     string
+
+	NoGateway bool // a host has no default route there; a router is not the network's gateway
 }
 
 // HostResult is a host as it was made.
@@ -197,3 +223,27 @@ type PartitionResult struct{ Fault int }
 
 // HealParams name a cut to undo.
 type HealParams struct{ Fault int }
+
+// AddLinkParams give a running host a further cable.
+type AddLinkParams struct {
+	Host string
+	Attachment
+}
+
+// MoveLinkParams plug a cable into the switch of another network.
+type MoveLinkParams struct{ Host, Network, To string }
+
+// RenewLinkParams give a link the addresses of the network that it is on now, in the place of those that it has.
+type RenewLinkParams struct {
+	Host, Network string
+	Addrs         []netip.Addr
+}
+
+// LinkMTUParams set the largest packet of a link, in bytes.
+type LinkMTUParams struct {
+	Host, Network string
+	MTU           int
+}
+
+// BorrowParams name a network device of the machine that a host is to have, or to give back.
+type BorrowParams struct{ Host, Device string }

@@ -1,0 +1,98 @@
+package keeper
+
+import (
+	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"golang.org/x/sys/unix"
+)
+
+// partition cuts groups of hosts from each other, on every network. Hosts in no group keep all neighbours.
+func (e *environment) partition(groups [][]string) (int, error) {
+	if len(groups) < 2 {
+		return 0, refuse(unix.EINVAL, "partition: %d group leaves nothing to cut: name at least two", len(groups))
+	}
+	seen := map[string]bool{}
+	for _, g := range groups {
+		if len(g) == 0 {
+			return 0, refuse(unix.EINVAL, "partition: a group is empty")
+		}
+		for _, name := range g {
+			if _, err := e.host(name); err != nil {
+				return 0, err
+			}
+			if seen[name] {
+				return 0, refuse(unix.EINVAL, "partition: host %q is in two groups", name)
+			}
+			seen[name] = true
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.number++
+	n := e.number
+	e.faults[n] = groups
+	if err := e.enforce(); err != nil {
+		delete(e.faults, n)
+		return 0, err
+	}
+	return n, nil
+}
+
+// heal undoes a cut; one that is undone already is fine.
+func (e *environment) heal(n int) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.faults[n]; !ok || e.closed {
+		return nil
+	}
+	delete(e.faults, n)
+	return e.enforce()
+}
+
+// enforce makes the switches drop what the faults in force forbid. The mutex is held.
+func (e *environment) enforce() error {
+	for _, n := range e.networks {
+		blocked := map[lan.Pair]bool{}
+		for _, groups := range e.faults {
+			for i, g := range groups {
+				for _, other := range groups[i+1:] {
+					e.cross(n, g, other, blocked)
+				}
+			}
+		}
+		var pairs []lan.Pair
+		for p := range blocked {
+			pairs = append(pairs, p)
+		}
+		if err := n.lan.Block(pairs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cross adds to blocked every pair of ports of n with one host in a and one in b.
+func (e *environment) cross(n *network, a, b []string, blocked map[lan.Pair]bool) {
+	for _, x := range e.ports(n, a) {
+		for _, y := range e.ports(n, b) {
+			blocked[lan.Pair{A: min(x, y), B: max(x, y)}] = true
+		}
+	}
+}
+
+func (e *environment) ports(n *network, hosts []string) []lan.PortID {
+	var out []lan.PortID
+	for _, name := range hosts {
+		h := e.hosts[key(name)]
+		if h == nil {
+			continue
+		}
+		h.mu.Lock()
+		for _, c := range h.cables {
+			if c.network == n {
+				out = append(out, c.port)
+			}
+		}
+		h.mu.Unlock()
+	}
+	return out
+}
