@@ -109,8 +109,8 @@ type NetworkConfig struct {
 	// prefix: 10.N.0.0/16 and fd6e:…/64.
 	Prefixes []netip.Prefix
 
-	// Gateway is where hosts send what is for no network of theirs. Default: nowhere, so that such a connection fails at
-	// once.
+	// Gateway is where hosts send what is for no network of theirs: whoever has that address. Default: the first Router on
+	// the network; without one, nowhere, so that such a connection fails at once.
 	Gateway netip.Addr
 
 	// MTU in bytes. Default: 1500.

@@ -30,6 +30,7 @@ type Env struct {
 
 	mu       sync.Mutex
 	hosts    map[string]*Host
+	routers  map[string]*Router
 	networks map[string]*Network
 	closed   atomic.Bool
 	once     sync.Once
@@ -127,7 +128,7 @@ func openWith(ctx context.Context, params wire.OpenParams, tb TB) (_ *Env, insid
 
 // newEnv is the environment at the other end of conn, of which the keeper has told this.
 func newEnv(conn *wire.Client, info wire.OpenResult, tb TB) *Env {
-	e := &Env{name: info.Name, conn: conn, info: info, leave: func() {}, tb: tb, hosts: map[string]*Host{}, networks: map[string]*Network{}}
+	e := &Env{name: info.Name, conn: conn, info: info, leave: func() {}, tb: tb, hosts: map[string]*Host{}, routers: map[string]*Router{}, networks: map[string]*Network{}}
 	e.self = newHost(e, info.Self)
 	e.hosts["self"] = e.self
 	if n := info.Network; n.Name != "" {
@@ -313,6 +314,7 @@ func (e *Env) RemoveHost(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.hosts, strings.ToLower(name))
+	delete(e.routers, strings.ToLower(name))
 	return nil
 }
 

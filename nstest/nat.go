@@ -1,8 +1,12 @@
 package nstest
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
 
 // NAT lets hosts share the addresses that a router has outside (RFC 4787, RFC 5382). Only Outside is required.
@@ -31,6 +35,13 @@ const (
 	Symmetric                        // address- and port-dependent mapping and filtering
 )
 
+func (k NATKind) String() string {
+	if k < PortRestricted || k > Symmetric {
+		return fmt.Sprintf("NATKind(%d)", int(k))
+	}
+	return [...]string{"port-restricted", "address-restricted", "full-cone", "symmetric"}[k]
+}
+
 // A Forward is a port of the outside that leads inside.
 type Forward struct {
 	Network string // "tcp" or "udp"
@@ -44,5 +55,27 @@ type NAT64 struct {
 	Prefix  netip.Prefix // default: 64:ff9b::/96 (RFC 6052)
 }
 
+func (n NAT) params() (wire.NAT, error) {
+	p := wire.NAT{Outside: n.Outside, Inside: n.Inside, Kind: n.Kind.String(), Hairpin: n.Hairpin,
+		UDPTimeout: n.UDPTimeout, TCPTimeout: n.TCPTimeout, NAT66: n.NAT66, NPTv6: n.NPTv6}
+	if n.Kind < PortRestricted || n.Kind > Symmetric {
+		return p, fmt.Errorf("%v is none of the kinds of NAT", n.Kind)
+	}
+	for _, f := range n.Forwards {
+		p.Forwards = append(p.Forwards, wire.Forward(f))
+	}
+	return p, nil
+}
+
 // SetNAT replaces the router's translations at one instant; connections that exist are cut.
-func (r *Router) SetNAT(nat ...NAT) error { panic("still to be built") }
+func (r *Router) SetNAT(nat ...NAT) error {
+	p := wire.NATParams{Host: r.name}
+	for _, n := range nat {
+		one, err := n.params()
+		if err != nil {
+			return wrap("set NAT of", r.env.name, r.name, err)
+		}
+		p.NAT = append(p.NAT, one)
+	}
+	return wrap("set NAT of", r.env.name, r.name, r.env.call(context.Background(), wire.MethodNAT, p, nil))
+}

@@ -1,6 +1,7 @@
 package nstest
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 
@@ -21,8 +22,15 @@ func (n *Network) Name() string { return n.info.Name }
 // Prefixes are the network's prefixes, at most one of each family, IPv4 first unless the Config said otherwise.
 func (n *Network) Prefixes() []netip.Prefix { return slices.Clone(n.info.Prefixes) }
 
-// Gateway is the default route of the network's hosts, or the zero Addr.
-func (n *Network) Gateway() netip.Addr { return n.info.Gateway }
+// Gateway is the next hop of the default route of the network's hosts at this moment: the address from the NetworkConfig,
+// or a Router's; the IPv4 one where there are two. It is the zero Addr where there is none, or the environment is closed.
+func (n *Network) Gateway() netip.Addr {
+	var r wire.NetworkResult
+	if n.env.call(context.Background(), wire.MethodGateway, wire.GatewayParams{Network: n.info.Name}, &r) != nil {
+		return netip.Addr{}
+	}
+	return r.Gateway
+}
 
 // Hosts are the hosts that have a link to the network, sorted by name.
 func (n *Network) Hosts() []*Host {

@@ -31,6 +31,9 @@ type host struct {
 	route *rtnl.Conn // made inside the host
 	dns   *names.Server
 
+	defaults [2]hop // its default routes to gateways of its networks: IPv4, IPv6; guarded by the environment's mutex
+	router   *routing
+
 	mu     sync.Mutex
 	cables []*cable
 	once   sync.Once
@@ -44,6 +47,8 @@ type cable struct {
 	mac     net.HardwareAddr
 	index   int
 	port    lan.PortID
+
+	noGateway bool // its network's gateway is none of the host's, nor is the host the gateway
 }
 
 // addresses are all addresses on cables.
@@ -178,9 +183,6 @@ func (c *cable) configure(msgs *rtnl.Batch) {
 		}
 	}
 	msgs.LinkUp(c.index)
-	if c.network.gateway.IsValid() && !c.has(c.network.gateway) {
-		msgs.AddRoute(netip.Prefix{}, c.network.gateway, c.index)
-	}
 }
 
 func (c *cable) has(a netip.Addr) bool {
@@ -260,8 +262,12 @@ func (e *environment) owns(netns *os.File) error {
 	return nil
 }
 
-// addHost makes a host. When it fails, nothing of it is left.
-func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, err error) {
+func (e *environment) addHost(ctx context.Context, p wire.HostParams) (*host, error) {
+	return e.makeHost(ctx, p, nil)
+}
+
+// makeHost makes a host, which is a router unless r is nil. When it fails, nothing of it is left.
+func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routing) (_ *host, err error) {
 	if err := checkHostname(p.Name); err != nil {
 		return nil, err
 	}
@@ -269,11 +275,12 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 	if k == self || k == key(e.params.Hostname) || k == "localhost" {
 		return nil, refuse(unix.EEXIST, "host name %q is reserved", p.Name)
 	}
-	cables, err := e.enter(k, p)
+	cables, err := e.enter(k, p, r)
 	if err != nil {
 		return nil, err
 	}
 	h := newHost(p.Name, nil)
+	h.router = r
 	h.own = rootfs.Own{PID: !p.SharePID && !p.NetOnly, Net: true, IPC: !p.ShareIPC && !p.NetOnly, UTS: !p.NetOnly}
 	defer func() {
 		if err != nil {
@@ -337,6 +344,9 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 			err = &stepError{"enter root", rerr}
 		}
 	}
+	if err == nil && r != nil {
+		err = r.begin(h)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -349,6 +359,9 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 		return nil, err
 	}
 	e.hosts[k] = h
+	if err := e.guide(h); err != nil {
+		return nil, err
+	}
 	if len(e.faults) > 0 { // one that names this host holds for it, also when the host was removed and is back
 		if err := e.enforce(); err != nil {
 			return nil, err
@@ -358,7 +371,7 @@ func (e *environment) addHost(ctx context.Context, p wire.HostParams) (_ *host, 
 }
 
 // enter reserves the host's name and addresses.
-func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
+func (e *environment) enter(k string, p wire.HostParams, r *routing) ([]*cable, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.closedError(); err != nil {
@@ -389,7 +402,10 @@ func (e *environment) enter(k string, p wire.HostParams) ([]*cable, error) {
 				return nil, refuse(unix.EINVAL, "host %q is to be on network %q twice", p.Name, n.name)
 			}
 		}
-		c := &cable{network: n}
+		c := &cable{network: n, noGateway: a.NoGateway}
+		if r.mayBeGateway(c) {
+			a.Addrs = n.first(a.Addrs)
+		}
 		if c.addrs, err = n.reserve(p.Name, a.Addrs); err != nil {
 			release()
 			return nil, err
@@ -429,6 +445,7 @@ func (e *environment) drop(k string, h *host, cables []*cable) error {
 	for _, c := range cables {
 		c.network.release(c.addrs)
 	}
+	errs = append(errs, e.misguide(cables))
 	return errors.Join(errs...)
 }
 

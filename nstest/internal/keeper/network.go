@@ -15,17 +15,24 @@ import (
 type network struct {
 	name     string
 	prefixes []netip.Prefix
-	gateway  netip.Addr
+	gateway  netip.Addr // as it was asked for; see via
 	mtu      int
 	lan      *lan.Switch
 
 	// Guarded by the environment's mutex.
 	used map[netip.Addr]string // by host name
 	next uint32                // number of the next automatic address; 1 is left to a gateway
+
+	router *cable // of the router that is the gateway; nil if there is none
 }
 
+// result needs the environment's mutex once hosts can be on the network.
 func (n *network) result() wire.NetworkResult {
-	return wire.NetworkResult{Name: n.name, Prefixes: n.prefixes, Gateway: n.gateway}
+	r := wire.NetworkResult{Name: n.name, Prefixes: n.prefixes, Gateway: n.via(true)}
+	if !r.Gateway.IsValid() {
+		r.Gateway = n.via(false)
+	}
+	return r
 }
 
 // checkNetwork refuses what cannot be a network beside the others.
@@ -145,6 +152,17 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 	}
 	e.networks = append(e.networks, n)
 	return n, nil
+}
+
+// gateway is the network as it is now.
+func (e *environment) gateway(p wire.GatewayParams) (wire.NetworkResult, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, err := e.network(p.Network)
+	if err != nil {
+		return wire.NetworkResult{}, err
+	}
+	return n.result(), nil
 }
 
 // closedError is what a late comer gets. The mutex is held.

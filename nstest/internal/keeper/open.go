@@ -277,6 +277,11 @@ func (e *environment) attachSelf(ctx context.Context) error {
 	if err == nil && e.cable != nil {
 		err = h.attach(ctx, e, []*cable{e.cable})
 	}
+	if err == nil {
+		e.mu.Lock()
+		err = e.guide(h)
+		e.mu.Unlock()
+	}
 	if _, rerr := e.entered(); rerr != nil && err == nil {
 		err = &stepError{"enter root", rerr}
 	}

@@ -33,8 +33,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			if err != nil {
 				return nil, nil, err
 			}
-			return n.result(), nil, nil
+			return only(e.gateway(wire.GatewayParams{Network: n.name}))
 		})
+	case wire.MethodGateway:
+		return answer(req, func(p wire.GatewayParams) (any, []*os.File, error) { return only(e.gateway(p)) })
 	case wire.MethodSpawn:
 		defer e.next()
 		return answer(req, func(p wire.SpawnParams) (any, []*os.File, error) { return noted(e.spawn(p, req.Files)) })

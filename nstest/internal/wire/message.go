@@ -12,6 +12,7 @@ const (
 	MethodTrim       = "trim"       // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
 	MethodHost       = "host"       // HostParams → HostResult
 	MethodNetwork    = "network"    // NetworkParams → NetworkResult
+	MethodGateway    = "gateway"    // GatewayParams → NetworkResult
 	MethodSpawn      = "spawn"      // SpawnParams, files stdin stdout stderr [3…] → SpawnResult, files: a pidfd[, the pty's controlling end]
 	MethodWait       = "wait"       // ProcParams → WaitResult, when the process has ended
 	MethodSignal     = "signal"     // SignalParams → nothing
@@ -119,6 +120,9 @@ type NetworkResult struct {
 	Prefixes []netip.Prefix
 	Gateway  netip.Addr
 }
+
+// GatewayParams name a network of which somebody wants to know who is the gateway now.
+type GatewayParams struct{ Network string }
 
 // HostParams describe a host.
 type HostParams struct {
