@@ -50,16 +50,19 @@ func (n *network) first(wanted []netip.Addr) []netip.Addr {
 	return out
 }
 
-// guide makes a new host the gateway of networks, if it is a router, and gives every host that it concerns the default
-// routes that it is to have. The mutex is held.
+// guide makes a host the gateway of the networks whose gateway it is to be, and gives every host that it concerns the
+// default routes that it is to have. The mutex is held.
 func (e *environment) guide(h *host) error {
 	if h.router == nil {
 		return e.direct(h)
 	}
 	h.mu.Lock()
 	for _, c := range h.cables {
-		if h.router.mayBeGateway(c) {
+		switch {
+		case h.router.mayBeGateway(c):
 			c.network.router = c
+		case c.network.router == c:
+			c.network.router = nil
 		}
 	}
 	h.mu.Unlock()

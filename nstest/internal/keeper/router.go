@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -14,7 +15,10 @@ import (
 )
 
 // routing is what makes a host a router. A nil one is that of a host which is none.
-type routing struct{ params wire.RouterParams }
+type routing struct {
+	mu     sync.Mutex        // held while its NAT changes
+	params wire.RouterParams // its NAT is guarded by the environment's mutex too
+}
 
 // mayBeGateway reports whether the router is, or becomes, the gateway at the other end of a cable. The environment's mutex
 // is held.
@@ -50,6 +54,11 @@ func (r *routing) begin(h *host) error {
 	}
 	for _, rule := range r.params.Rules {
 		if err := h.setRule(wire.RuleParams{Host: h.name, Rule: rule}); err != nil {
+			return err
+		}
+	}
+	if len(r.params.NAT) > 0 {
+		if err := h.translate(r.params.NAT); err != nil {
 			return err
 		}
 	}
@@ -106,7 +115,7 @@ func (e *environment) checkRouter(p wire.RouterParams) error {
 		if err := checkRoute(r); err != nil {
 			return err
 		}
-		if r.Network != "" && !isOn(on, r.Network) {
+		if r.Network != "" && find(on, r.Network) == nil {
 			return refuse(unix.EINVAL, "%s: router %q is not on network %q", routeName(r), p.Name, r.Network)
 		}
 		if r.Via.IsValid() && r.Network == "" && !slices.ContainsFunc(on, func(n *network) bool { return n.contains(r.Via) }) {
@@ -117,15 +126,14 @@ func (e *environment) checkRouter(p wire.RouterParams) error {
 		if err := checkRule(r); err != nil {
 			return err
 		}
-		if r.In != "" && !isOn(on, r.In) {
+		if r.In != "" && find(on, r.In) == nil {
 			return refuse(unix.EINVAL, "a rule for packets from network %q: router %q is not on it", r.In, p.Name)
 		}
 	}
-	return nil
-}
-
-func isOn(on []*network, name string) bool {
-	return slices.ContainsFunc(on, func(n *network) bool { return n.name == name })
+	if n := p.NAT64; n != nil && find(on, n.Outside) == nil {
+		return refuse(unix.EINVAL, "NAT64: router %q is not on the network %q, its Outside", p.Name, n.Outside)
+	}
+	return checkNATs(p.Name, on, p.NAT)
 }
 
 func (n *network) contains(a netip.Addr) bool {
@@ -153,6 +161,9 @@ func (e *environment) equip(h *host, p wire.RouterParams) error {
 		if err := e.setFirewall(wire.FirewallParams{Host: p.Name, Firewall: f}); err != nil {
 			return err
 		}
+	}
+	if err := e.setNPT(h, p.NAT); err != nil {
+		return err
 	}
 	if p.NAT64 != nil {
 		if err := e.setNAT64(h, p.NAT64); err != nil {

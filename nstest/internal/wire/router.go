@@ -72,9 +72,8 @@ type Forward struct {
 
 // NATParams replace all translations of a router.
 type NATParams struct {
-	Host  string
-	NAT   []NAT
-	NAT64 *NAT64
+	Host string
+	NAT  []NAT
 }
 
 // NAT64 lets hosts that have IPv6 alone reach those that have IPv4 (RFC 6146).
