@@ -67,6 +67,9 @@ type Config struct {
 
 	// Network describes the first network. Its default name is "lan".
 	Network NetworkConfig
+
+	// Outbound lets the environment reach what the machine can reach. Default: nothing.
+	Outbound *Outbound
 }
 
 // A Shared directory is one that the machine and the environment both see, and write.
@@ -166,7 +169,7 @@ func (c Config) params() (wire.OpenParams, error) {
 	p := wire.OpenParams{
 		Name: c.Name, Hostname: c.Hostname, Root: c.Root, MachineRoot: c.MachineRoot, IDCount: c.IDs, Devices: c.Devices,
 		ShareKinds: c.Share.names(), CapAdd: c.CapAdd, CapDrop: c.CapDrop, Privileged: c.Privileged,
-		AllowIOUring: c.AllowIOUring, Loopback: c.Loopback, Network: c.Network.params(),
+		AllowIOUring: c.AllowIOUring, Loopback: c.Loopback, Network: c.Network.params(), Outbound: c.Outbound.params(),
 	}
 	if p.Name == "" {
 		p.Name = "env"

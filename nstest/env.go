@@ -282,13 +282,29 @@ func (e *Env) Host(name string) *Host {
 	}
 	e.tb.Helper()
 	h, err := e.AddHost(HostConfig{Name: name})
-	if errors.Is(err, errExists) { // another goroutine asked for it at the same time
-		return e.Host(name)
+	if errors.Is(err, errExists) {
+		h, err = e.findHost(name)
 	}
 	if err != nil {
 		e.tb.Fatalf("%v", err)
 	}
 	return h
+}
+
+// findHost looks up a host that somebody else has added: another goroutine or process, or the keeper itself.
+func (e *Env) findHost(name string) (*Host, error) {
+	var r wire.HostResult
+	if err := e.call(context.Background(), wire.MethodFindHost, wire.JoinParams{Host: name}, &r); err != nil {
+		return nil, wrap("find host", e.name, name, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if h := e.hosts[strings.ToLower(name)]; h != nil {
+		return h, nil
+	}
+	h := newHost(e, r)
+	e.hosts[strings.ToLower(name)] = h
+	return h, nil
 }
 
 // AddHost makes a host and plugs it in. It is ready when AddHost returns: its name resolves everywhere in the

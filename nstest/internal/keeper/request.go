@@ -25,6 +25,14 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			}
 			return h.result(), nil, nil
 		})
+	case wire.MethodFindHost:
+		return answer(req, func(p wire.JoinParams) (any, []*os.File, error) {
+			h, err := e.host(p.Host)
+			if err != nil {
+				return nil, nil, err
+			}
+			return h.result(), nil, nil
+		})
 	case wire.MethodRemoveHost:
 		return answer(req, func(p wire.JoinParams) (any, []*os.File, error) { return nil, nil, e.removeHost(p.Host) })
 	case wire.MethodNetwork:

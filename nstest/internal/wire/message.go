@@ -21,6 +21,7 @@ const (
 	MethodLink       = "link"       // LinkParams → nothing
 	MethodPartition  = "partition"  // PartitionParams → PartitionResult
 	MethodHeal       = "heal"       // HealParams → nothing
+	MethodFindHost   = "findhost"   // JoinParams → HostResult
 	MethodRemoveHost = "removehost" // JoinParams → nothing
 	MethodAddLink    = "addlink"    // AddLinkParams → LinkResult
 	MethodRemoveLink = "removelink" // LinkParams → nothing
@@ -75,6 +76,7 @@ type OpenParams struct {
 	AllowIOUring bool
 	Loopback     bool // no network but lo
 	Network      NetworkParams
+	Outbound     *Outbound
 	Attached     bool   // a second connection is wanted, for the process that will be started inside; its end is not the environment's
 	FailAt       string `json:",omitempty"` // tests only: the step of construction that fails
 	CancelAt     string `json:",omitempty"` // tests only: the step of construction that waits to be cancelled
