@@ -74,6 +74,7 @@ var steps = []struct {
 	{"make network", (*environment).makeNetwork},
 	{"enter root", (*environment).enterRoot},
 	{"attach network", (*environment).attachSelf},
+	{"open outbound", (*environment).openOutbound},
 }
 
 // Steps names the steps of opening an environment, in order.

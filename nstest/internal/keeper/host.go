@@ -13,6 +13,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/names"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
+	"github.com/hermetic-go/nstest/nstest/internal/outbound"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
@@ -28,8 +29,9 @@ type host struct {
 	child *pid1.Child // the init; nil for the environment's own
 	own   rootfs.Own
 
-	route *rtnl.Conn // made inside the host
-	dns   *names.Server
+	route    *rtnl.Conn // made inside the host
+	dns      *names.Server
+	outbound *outbound.Proxy // nil for all but one
 
 	defaults [2]hop // its default routes to gateways of its networks: IPv4, IPv6; guarded by the environment's mutex
 	router   *routing
@@ -229,6 +231,9 @@ func derivedMAC(addrs []netip.Prefix) net.HardwareAddr {
 func (h *host) close() error {
 	h.once.Do(func() {
 		var errs []error
+		if h.outbound != nil {
+			errs = append(errs, h.outbound.Close())
+		}
 		if h.dns != nil {
 			errs = append(errs, ignoreClosed(h.dns.Close()))
 		}

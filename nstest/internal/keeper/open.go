@@ -70,6 +70,9 @@ func (e *environment) check(context.Context) error {
 	if !e.kinds.Has(ns.Net) {
 		e.params.Loopback = true
 	}
+	if err := checkOutbound(e.params); err != nil {
+		return err
+	}
 	if !e.params.Loopback {
 		return checkNetwork(p.Network, nil)
 	}

@@ -30,19 +30,23 @@ type rules struct {
 
 const tableName = "nstest-outbound"
 
+// Mark is on packets for which the proxy has a socket.
+const Mark = 0x6e73
+
 // install adds, in the namespace that the thread is in, what nft(8) shows as:
 //
 //	table inet nstest-outbound {
 //		chain prerouting {
 //			type filter hook prerouting priority mangle
-//			fib daddr type != unicast accept
+//			fib daddr type local accept
+//			fib daddr type broadcast accept
+//			fib daddr type anycast accept
+//			fib daddr type multicast accept
 //			fib daddr oif exists accept
-//			meta nfproto ipv4 meta l4proto tcp tproxy ip to :P1
+//			meta nfproto ipv4 meta l4proto tcp tproxy ip to :P1 meta mark set 0x6e73
 //			…
 //		}
 //	}
-//
-// A destination that only the local default route leads to has no output device.
 func install(ports rulePorts) (*rules, error) {
 	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
@@ -54,9 +58,11 @@ func install(ports rulePorts) (*rules, error) {
 		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle,
 	})
 	accept := &expr.Verdict{Kind: expr.VerdictAccept}
-	r.rule(chain,
-		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_UNICAST)}, accept)
+	for _, ours := range []uint32{unix.RTN_LOCAL, unix.RTN_BROADCAST, unix.RTN_ANYCAST, unix.RTN_MULTICAST} {
+		r.rule(chain,
+			&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(ours)}, accept)
+	}
 	r.rule(chain,
 		&expr.Fib{Register: 1, FlagDADDR: true, FlagPRESENT: true, ResultOIF: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{1}}, accept)
@@ -75,7 +81,9 @@ func install(ports rulePorts) (*rules, error) {
 			&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(to.family)}},
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{to.proto}},
 			&expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, to.port)},
-			&expr.TProxy{Family: byte(to.family), TableFamily: byte(nftables.TableFamilyINet), RegPort: 1})
+			&expr.TProxy{Family: byte(to.family), TableFamily: byte(nftables.TableFamilyINet), RegPort: 1},
+			&expr.Immediate{Register: 1, Data: binaryutil.NativeEndian.PutUint32(Mark)},
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true})
 	}
 	if err := c.Flush(); err != nil {
 		return nil, errors.Join(fmt.Errorf("nftables with tproxy and fib (CONFIG_NFT_TPROXY, CONFIG_NFT_FIB_INET): %w", err), c.CloseLasting())

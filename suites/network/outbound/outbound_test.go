@@ -222,7 +222,8 @@ var _ = Describe("Names", func() {
 	It("knows the environment's own first", func(ctx SpecContext) {
 		nstest.Current().Host("web")
 		env := nstest.New(GinkgoTB(), nstest.Config{Outbound: &nstest.Outbound{}})
-		Expect(env.Self().LookupNetIP(within(ctx), "web")).To(ConsistOf(env.Host("web").Addrs()))
+		web := env.Host("web")
+		Expect(env.Self().LookupNetIP(within(ctx), "web")).To(ConsistOf(web.Addrs()))
 	})
 
 	It("asks nobody where that is not wanted", func(ctx SpecContext) {
