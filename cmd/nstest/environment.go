@@ -28,6 +28,8 @@ type environmentFlags struct {
 	CapAdd     []string `placeholder:"CAP" help:"Exceptions from --cap-drop. Repeatable."`
 	Privileged bool     `help:"No user namespace: root inside is the machine's root. Needs root, and isolates little."`
 
+	Outbound bool `help:"Let TCP, UDP and names through to what the machine can reach. Default: nothing leaves."`
+
 	HostNet  bool `aliases:"no-net" help:"Share the network namespace. /sys is the machine's then, read-only. Also --no-net."`
 	NoIPC    bool `name:"no-ipc" help:"Share the IPC namespace."`
 	NoUTS    bool `name:"no-uts" help:"Share the UTS namespace, and the machine's name with it."`
@@ -48,6 +50,9 @@ func (f *environmentFlags) config() (nstest.Config, error) {
 	}
 	if err := f.contradiction(); err != nil {
 		return cfg, err
+	}
+	if f.Outbound {
+		cfg.Outbound = &nstest.Outbound{}
 	}
 	var err error
 	if f.Root != "" {
@@ -74,6 +79,7 @@ func (f *environmentFlags) contradiction() error {
 		{f.Privileged && f.IDCount > 0, "--id-count has no effect with --privileged: the ids are the machine's"},
 		{len(f.CapAdd) > 0 && len(f.CapDrop) == 0, "--cap-add alone adds nothing, because root inside has every capability: say what to take with --cap-drop, for instance ALL"},
 		{f.NoTime && len(f.TimeOffset) > 0, "--time-offset needs a time namespace: leave --no-time out"},
+		{f.HostNet && f.Outbound, "--outbound has no effect with --host-net: the network is the machine's"},
 		{f.NoUTS && f.Hostname != "", "--hostname needs a UTS namespace: leave --no-uts out"},
 		{f.NoMnt && (f.Root != "" || len(f.RW)+len(f.Dev)+len(f.Visible) > 0), "--root, --rw, --dev and --visible need a mount namespace: leave --no-mnt out"},
 	} {
