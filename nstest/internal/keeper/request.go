@@ -91,8 +91,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return answer(req, func(p wire.FirewallParams) (any, []*os.File, error) { return nil, nil, e.setFirewall(p) })
 	case wire.MethodDNS:
 		return answer(req, func(p wire.DNSParams) (any, []*os.File, error) { return nil, nil, e.setDNS(p) })
+	case wire.MethodRecords:
+		return answer(req, func(p wire.RecordsParams) (any, []*os.File, error) { return nil, nil, e.amendDNS(p) })
 	case wire.MethodQueries:
-		return answer(req, func(p wire.QueriesParams) (any, []*os.File, error) { return only(e.queries(p)) })
+		return wire.Reply{Result: wire.QueriesResult{Queries: e.zone.Queries()}}, req.Decode(nil)
 	case wire.MethodBorrow:
 		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.borrow(p) })
 	case wire.MethodGiveBack:

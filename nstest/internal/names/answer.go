@@ -1,64 +1,76 @@
 package names
 
 import (
+	"slices"
+	"time"
+
 	"github.com/miekg/dns"
 )
 
-// answer is the response to req, complete and never forwarded. It is authoritative and offers recursion, without which
-// resolvers take an answer of no records for a lame server's. It has no SOA record and every TTL is 0: nothing of it may
-// be cached, a host can come or go at any time.
-func (z *Zone) answer(req *dns.Msg) *dns.Msg {
+// answer is the response to what a host asks, complete and never forwarded, and how late it is to be; nil is no response.
+// It is authoritative and offers recursion, without which resolvers take an answer of no records for a lame server's. What
+// was not configured otherwise has no SOA record and a TTL of 0: it may not be cached, a host can come or go at any time.
+func (z *Zone) answer(host string, udp bool, req *dns.Msg) (*dns.Msg, time.Duration) {
 	resp := new(dns.Msg)
 	resp.SetReply(req)
 	resp.Authoritative, resp.RecursionAvailable, resp.Compress = true, true, true
-	if opt := req.IsEdns0(); opt != nil {
+	opt := req.IsEdns0()
+	if opt != nil {
 		resp.SetEdns0(maxUDPSize, false)
-		if opt.Version() != 0 {
-			resp.Rcode = dns.RcodeBadVers
-			return resp
-		}
 	}
-	if req.Opcode != dns.OpcodeQuery {
+	switch {
+	case opt != nil && opt.Version() != 0:
+		resp.Rcode = dns.RcodeBadVers
+		return resp, 0
+	case req.Opcode != dns.OpcodeQuery:
 		resp.Rcode = dns.RcodeNotImplemented
-		return resp
-	}
-	if len(req.Question) != 1 {
+		return resp, 0
+	case len(req.Question) != 1:
 		resp.Rcode = dns.RcodeFormatError
-		return resp
-	}
-	q := req.Question[0]
-	if (q.Qclass != dns.ClassINET && q.Qclass != dns.ClassANY) || q.Qtype == dns.TypeAXFR || q.Qtype == dns.TypeIXFR {
-		resp.Rcode = dns.RcodeRefused
-		return resp
+		return resp, 0
 	}
 
-	addrs, exists := z.Lookup(q.Name)
-	names := z.lookupReverse(q.Name)
-	if !exists && len(names) == 0 {
-		resp.Rcode = dns.RcodeNameError
-		return resp
+	z.mu.RLock()
+	defer z.mu.RUnlock()
+	c, q := z.current(), req.Question[0]
+	if (q.Qclass == dns.ClassINET || q.Qclass == dns.ClassANY) && q.Qtype != dns.TypeAXFR && q.Qtype != dns.TypeIXFR {
+		v := c.view(z, host)
+		if req.CheckingDisabled && opt != nil && opt.Do() {
+			v.dns64 = prefix64{} // RFC 6147, section 5.5: who validates does so with what there is
+		}
+		v.respond(q, resp)
+	} else {
+		resp.Rcode = dns.RcodeRefused
 	}
-	head := dns.RR_Header{Name: q.Name, Rrtype: q.Qtype, Class: dns.ClassINET}
-	switch q.Qtype {
-	case dns.TypeA:
-		for _, addr := range addrs {
-			if addr.Is4() {
-				resp.Answer = append(resp.Answer, &dns.A{Hdr: head, A: addr.AsSlice()})
-			}
-		}
-	case dns.TypeAAAA:
-		for _, addr := range addrs {
-			if addr.Is6() {
-				resp.Answer = append(resp.Answer, &dns.AAAA{Hdr: head, AAAA: addr.AsSlice()})
-			}
-		}
-	case dns.TypePTR:
-		for _, name := range names {
-			resp.Answer = append(resp.Answer, &dns.PTR{Hdr: head, Ptr: name})
-		}
-	case dns.TypeANY: // RFC 8482, section 4.2
-		head.Rrtype = dns.TypeHINFO
-		resp.Answer = []dns.RR{&dns.HINFO{Hdr: head, Cpu: "RFC8482"}}
+	at := slices.IndexFunc(c.faults, func(f *fault) bool { return f.strikes(host, udp, q) })
+	var delay time.Duration
+	if at >= 0 {
+		resp, delay = c.faults[at].spoil(resp), c.faults[at].delay
 	}
-	return resp
+	transport := "tcp"
+	if udp {
+		transport = "udp"
+	}
+	z.log.add(host, transport, q, resp, at >= 0)
+	return resp, delay
+}
+
+// respond puts the answer to q into resp.
+func (v *view) respond(q dns.Question, resp *dns.Msg) {
+	out := v.resolve(q.Name, q.Qtype)
+	resp.Rcode, resp.Answer = out.rcode, out.answer
+	answered := len(out.answer) > 0 && out.answer[len(out.answer)-1].Header().Rrtype != dns.TypeCNAME || q.Qtype == dns.TypeCNAME && len(out.answer) > 0
+	if !answered && out.rcode != dns.RcodeServerFailure {
+		resp.Ns = v.authority(out.last)
+	}
+	resp.Extra = append(v.additional(out.answer), resp.Extra...)
+}
+
+// fit makes resp no longer than size: without what was not asked for, and with the mark of one that was cut where that is
+// not enough.
+func fit(resp *dns.Msg, size int) {
+	if resp.Len() > size {
+		resp.Extra = slices.DeleteFunc(resp.Extra, func(rr dns.RR) bool { return rr.Header().Rrtype != dns.TypeOPT })
+	}
+	resp.Truncate(size)
 }

@@ -18,6 +18,8 @@ const (
 	// maxWrites bounds the goroutines that a host can park in the keeper by filling its own socket's send buffer.
 	// Answers above it are dropped, as a full buffer would drop them.
 	maxWrites = 256
+	// maxWaits bounds the answers by UDP that are late. Further ones are dropped.
+	maxWaits = 256
 	// udpReadTimeout only bounds how often an idle server wakes up.
 	udpReadTimeout = time.Hour
 )
@@ -29,6 +31,7 @@ type Server struct {
 	udp    *net.UDPConn
 	tcp    *listener
 	writes chan struct{} // one element for each answer being written to udp
+	waits  chan struct{} // one element for each answer to udp that is late
 	closed chan struct{}
 	done   sync.WaitGroup
 	close  func() error
@@ -66,7 +69,7 @@ func serve(zone *Zone, self string, udp, tcp *os.File) (*Server, error) {
 	}
 	s := &Server{
 		zone: zone, host: self, udp: packets, tcp: l,
-		writes: make(chan struct{}, maxWrites), closed: make(chan struct{}),
+		writes: make(chan struct{}, maxWrites), waits: make(chan struct{}, maxWaits), closed: make(chan struct{}),
 	}
 	s.close = sync.OnceValue(s.shutdown)
 	for _, srv := range []*dns.Server{
@@ -122,24 +125,50 @@ func (s *Server) shutdown() error {
 	return nil
 }
 
-// ServeDNS implements dns.Handler. An answer that cannot be sent is the client's to ask for again.
+// ServeDNS implements dns.Handler. An answer that cannot be sent is the client's to ask for again; one that a fault has
+// lost leaves a connection as it is.
 func (s *Server) ServeDNS(w dns.ResponseWriter, req *dns.Msg) {
-	size := dns.MaxMsgSize
-	if w.LocalAddr().Network() == "udp" {
+	udp, size := w.LocalAddr().Network() == "udp", dns.MaxMsgSize
+	if udp {
+		size = dns.MinMsgSize
+		if opt := req.IsEdns0(); opt != nil {
+			size = min(max(int(opt.UDPSize()), dns.MinMsgSize), maxUDPSize)
+		}
+	}
+	resp, delay := s.zone.answer(s.host, udp, req)
+	if resp == nil || delay > 0 && !s.wait(udp, delay) {
+		return
+	}
+	fit(resp, size)
+	if udp {
 		select {
 		case s.writes <- struct{}{}:
 			defer func() { <-s.writes }()
 		default:
 			return
 		}
-		size = dns.MinMsgSize
-		if opt := req.IsEdns0(); opt != nil {
-			size = min(max(int(opt.UDPSize()), dns.MinMsgSize), maxUDPSize)
+	}
+	_ = w.WriteMsg(resp)
+}
+
+// wait returns after a delay, false if the answer is not to be sent any more. Connections are bounded in number anyway.
+func (s *Server) wait(udp bool, delay time.Duration) bool {
+	if udp {
+		select {
+		case s.waits <- struct{}{}:
+			defer func() { <-s.waits }()
+		default:
+			return false
 		}
 	}
-	resp := s.zone.answer(req)
-	resp.Truncate(size)
-	_ = w.WriteMsg(resp)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.closed:
+		return false
+	}
 }
 
 func closeFile(f *os.File) error {

@@ -1,6 +1,7 @@
 // Package names answers the names of an environment's hosts: one Zone an environment, one Server a host.
 //
-// It is hermetic: a name that the zone does not hold does not exist, and no query is ever forwarded.
+// It is hermetic: a name that the zone does not hold does not exist, and no query is ever forwarded. Beside the names of
+// hosts a zone has the records that it is configured with, and the faults: those who test resolvers want to see them fail.
 package names
 
 import (
@@ -23,12 +24,16 @@ var (
 )
 
 // Zone maps the host names of one environment to their addresses. The zero value is an empty zone, ready for use, which
-// knows localhost alone. A Zone is safe for concurrent use and must not be copied; every Server of the environment sees
+// knows localhost alone. Configure and Amend add records to it. A Zone is safe for concurrent use and must not be copied; every Server of the environment sees
 // a change with its next query.
 type Zone struct {
 	mu      sync.RWMutex
 	forward map[string][]netip.Addr // by canonical name, with the closing dot
 	reverse map[string][]string     // canonical names by name below in-addr.arpa or ip6.arpa, sorted
+	inner   map[string]int          // how many of these names are below a name
+	config  *config                 // nil is none
+
+	log log
 }
 
 // Set gives name exactly these addresses, in this order, in place of those that it had. A name without addresses
@@ -56,13 +61,18 @@ func (z *Zone) Set(name string, addrs []netip.Addr) error {
 	if z.forward == nil {
 		z.forward = make(map[string][]netip.Addr)
 		z.reverse = make(map[string][]string)
+		z.inner = make(map[string]int)
 	}
 	z.remove(key)
 	z.forward[key] = kept
+	z.count(key, 1)
 	for _, addr := range kept {
 		r := reverseName(addr)
 		at, _ := slices.BinarySearch(z.reverse[r], key)
 		// A new slice: a query may still be reading the old one.
+		if len(z.reverse[r]) == 0 {
+			z.count(r, 1)
+		}
 		z.reverse[r] = slices.Concat(z.reverse[r][:at], []string{key}, z.reverse[r][at:])
 	}
 	return nil
@@ -86,36 +96,46 @@ func (z *Zone) remove(key string) {
 		}
 		if len(left) == 0 {
 			delete(z.reverse, r)
+			z.count(r, -1)
 		} else {
 			z.reverse[r] = left
 		}
 	}
-	delete(z.forward, key)
+	if _, ok := z.forward[key]; ok {
+		delete(z.forward, key)
+		z.count(key, -1)
+	}
 }
 
-// Lookup returns the addresses of name in the order that they were set in, and whether the name exists. The slice must
-// not be changed.
-func (z *Zone) Lookup(name string) ([]netip.Addr, bool) {
-	key := dns.CanonicalName(name)
-	if key == localhost || strings.HasSuffix(key, "."+localhost) { // RFC 6761, section 6.3
+// count tells the names above key that there are n more below.
+func (z *Zone) count(key string, n int) {
+	for parent := range ancestors(key) {
+		if z.inner[parent] += n; z.inner[parent] == 0 {
+			delete(z.inner, parent)
+		}
+	}
+}
+
+// addresses are those of the host, or the loopback, with a canonical name, in the order that they were set in, and whether
+// there is such a name. The mutex is held.
+func (z *Zone) addresses(key string) ([]netip.Addr, bool) {
+	if isLocalhost(key) {
 		return loopback, true
 	}
-	z.mu.RLock()
-	defer z.mu.RUnlock()
 	addrs, ok := z.forward[key]
 	return addrs, ok
 }
 
-// lookupReverse returns the names of the address that name, below in-addr.arpa or ip6.arpa, stands for.
-func (z *Zone) lookupReverse(name string) []string {
-	key := dns.CanonicalName(name)
+// names are those of the address that key, below in-addr.arpa or ip6.arpa, stands for. The mutex is held.
+func (z *Zone) names(key string) []string {
 	if slices.Contains(loopbackReverse, key) {
 		return []string{localhost}
 	}
-	z.mu.RLock()
-	defer z.mu.RUnlock()
 	return z.reverse[key]
 }
+
+// isLocalhost reports whether the canonical name key is the loopback's (RFC 6761, section 6.3).
+func isLocalhost(key string) bool { return key == localhost || strings.HasSuffix(key, "."+localhost) }
 
 func reverseName(addr netip.Addr) string {
 	name, err := dns.ReverseAddr(addr.String())
@@ -130,7 +150,7 @@ func canonical(name string) (string, error) {
 	switch {
 	case name == "" || key == ".":
 		return "", errors.New("empty name")
-	case key == localhost || strings.HasSuffix(key, "."+localhost):
+	case isLocalhost(key):
 		return "", errors.New("localhost is always the loopback address")
 	}
 	if _, err := netip.ParseAddr(name); err == nil {

@@ -32,14 +32,11 @@ type DNSFault struct {
 // DNSParams replace what the name server answers.
 type DNSParams struct{ DNS DNS }
 
-// QueriesParams ask for the queries that the name server has got, from a number on.
-type QueriesParams struct{ From int }
+// RecordsParams change everybody's records: the names lose theirs, and those that have some in Records have no others.
+type RecordsParams struct{ Records, Remove []string }
 
-// QueriesResult are queries in the order in which they came, and how many came before them.
-type QueriesResult struct {
-	First   int
-	Queries []Query
-}
+// QueriesResult are the last queries that the name server has got, the oldest first.
+type QueriesResult struct{ Queries []Query }
 
 // Query is one question and how it was answered.
 type Query struct {

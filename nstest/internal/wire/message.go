@@ -35,7 +35,8 @@ const (
 	MethodAdvertise  = "advertise"  // AdvertiseParams → nothing
 	MethodFirewall   = "firewall"   // FirewallParams → nothing
 	MethodDNS        = "dns"        // DNSParams → nothing
-	MethodQueries    = "queries"    // QueriesParams → QueriesResult
+	MethodRecords    = "records"    // RecordsParams → nothing
+	MethodQueries    = "queries"    // nothing → QueriesResult
 	MethodBorrow     = "borrow"     // BorrowParams → nothing
 	MethodGiveBack   = "giveback"   // BorrowParams → nothing
 	MethodTopology   = "topology"   // nothing → TopologyResult

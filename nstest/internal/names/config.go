@@ -1,0 +1,130 @@
+package names
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+)
+
+// config is what a zone answers besides the names of hosts. It does not change: another one takes its place.
+type config struct {
+	list   []dns.RR            // what everybody is made of
+	octets int                 // of what the views hold; and
+	viewed int                 // how many records that is
+	views  map[string]*records // by host, in lower case; for the names that it has, in the place of everybody's
+	all    *records
+	faults []*fault
+	dns64  prefix64
+}
+
+// none is the config of a new zone.
+var none = &config{all: &records{}}
+
+// Configure replaces, at one instant, what the zone answers besides the names of hosts, and begins to count the faults
+// anew. That the hosts exist is up to the caller. On error, which names what is wrong, the zone is as it was.
+func (z *Zone) Configure(p wire.DNS) error {
+	c := &config{views: map[string]*records{}}
+	room := newRoom()
+	for i, v := range p.Views {
+		list, err := parse(v.Records, room)
+		var view *records
+		if err == nil {
+			view, err = arrange(list)
+		}
+		if err == nil && len(v.Hosts) == 0 {
+			err = errors.New("no host has it")
+		}
+		for _, h := range v.Hosts {
+			if err == nil && c.views[strings.ToLower(h)] != nil {
+				err = fmt.Errorf("host %q has one already", h)
+			}
+			c.views[strings.ToLower(h)] = view
+		}
+		if err != nil {
+			return fmt.Errorf("view %d: %w", i+1, err)
+		}
+	}
+	c.viewed, c.octets = maxRecords-room.records, maxOctets-room.octets
+	if len(p.Faults) > maxFaults {
+		return fmt.Errorf("there are %d faults, more than %d", len(p.Faults), maxFaults)
+	}
+	for i, f := range p.Faults {
+		fault, err := newFault(f)
+		if err != nil {
+			return fmt.Errorf("fault %d: %w", i+1, err)
+		}
+		c.faults = append(c.faults, fault)
+	}
+	var err error
+	if c.dns64, err = newPrefix64(p.DNS64); err != nil {
+		return err
+	}
+	if c.list, err = parse(p.Records, room); err != nil {
+		return err
+	}
+	if c.all, err = arrange(c.list); err != nil {
+		return err
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.config = c
+	return nil
+}
+
+// Amend changes everybody's records at one instant: names, of which each must have some, lose theirs, and those that
+// have some among texts have no others. On error, which names what is wrong, the zone is as it was.
+func (z *Zone) Amend(texts, names []string) error {
+	fresh, err := parse(texts, newRoom())
+	if err != nil {
+		return err
+	}
+	gone := map[string]bool{}
+	for _, rr := range fresh {
+		gone[dns.CanonicalName(rr.Header().Name)] = true
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	c := *z.current()
+	for _, name := range names {
+		key := dns.CanonicalName(name)
+		if len(c.all.nodes[key]) == 0 {
+			return fmt.Errorf("there is no record of %q", name)
+		}
+		gone[key] = true
+	}
+	kept := slices.DeleteFunc(slices.Clone(c.list), func(rr dns.RR) bool { return gone[dns.CanonicalName(rr.Header().Name)] })
+	c.list = slices.Concat(kept, fresh)
+	room := &room{records: maxRecords - c.viewed, octets: maxOctets - c.octets}
+	for _, rr := range c.list {
+		if err := room.take(dns.Len(rr)); err != nil {
+			return err
+		}
+	}
+	if c.all, err = arrange(c.list); err != nil {
+		return err
+	}
+	z.config = &c
+	return nil
+}
+
+// current is the config in force. The mutex is held.
+func (z *Zone) current() *config {
+	if z.config == nil {
+		return none
+	}
+	return z.config
+}
+
+// view is what a host sees of the zone.
+func (c *config) view(z *Zone, host string) *view {
+	v := &view{zone: z, layers: []*records{c.all}, dns64: c.dns64}
+	if own := c.views[strings.ToLower(host)]; own != nil {
+		v.layers = []*records{own, c.all}
+	}
+	return v
+}
