@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -23,8 +24,8 @@ const (
 var errNoNameserver = errors.New("the host has no name server")
 
 // LookupNetIP returns the addresses of name, in the order of trying them; an address is its own name. It asks the
-// host's DNS server for both families at once. Names are taken as complete: no search domain is appended and no file is
-// read. An error is a *net.DNSError, with IsNotFound when the name does not exist or has no address.
+// host's DNS server for both families at once; the addresses of one are enough where the server does not answer, or fails,
+// for the other. Names are taken as complete: no search domain is appended and no file is read. An error is a *net.DNSError, with IsNotFound when the name does not exist or has no address.
 func (d *Dialer) LookupNetIP(ctx context.Context, name string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
@@ -39,14 +40,16 @@ func (d *Dialer) LookupNetIP(ctx context.Context, name string) ([]netip.Addr, er
 	if !d.Nameserver.IsValid() {
 		return nil, d.dnsError(ctx, name, errNoNameserver)
 	}
-	answers, err := d.ask(ctx, newQuestion(fqdn, dns.TypeA), newQuestion(fqdn, dns.TypeAAAA))
-	if err != nil {
-		return nil, d.dnsError(ctx, name, err)
+	answers, failed := d.ask(ctx, newQuestion(fqdn, dns.TypeA), newQuestion(fqdn, dns.TypeAAAA))
+	if failed != nil && ctx.Err() != nil {
+		return nil, d.dnsError(ctx, name, failed)
 	}
 	var addrs []netip.Addr
-	var failed error
 	for _, answer := range answers {
-		if answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError {
+		if answer == nil {
+			continue
+		}
+		if fails(answer) {
 			failed = fmt.Errorf("server answers %s", dns.RcodeToString[answer.Rcode])
 			continue
 		}
@@ -80,25 +83,41 @@ func address(rr dns.RR) (addr netip.Addr, ok bool) {
 	return addr, ok
 }
 
-// ask returns the answers to questions, in their order, over UDP and for those that do not fit over TCP.
+// fails reports whether an answer says nothing about the name.
+func fails(answer *dns.Msg) bool {
+	return answer.Rcode != dns.RcodeSuccess && answer.Rcode != dns.RcodeNameError
+}
+
+// ask returns the answers to questions, in their order: nil where there is none, and the error says why. It asks again
+// where the server fails, as the resolvers of libc and Go do.
 func (d *Dialer) ask(ctx context.Context, questions ...*dns.Msg) ([]*dns.Msg, error) {
 	answers := make([]*dns.Msg, len(questions))
-	if err := d.exchange(ctx, network{"udp", unix.AF_UNSPEC, unix.SOCK_DGRAM}, lookupAttempts, questions, answers); err != nil {
-		return nil, err
-	}
-	whole := true
-	for i, answer := range answers {
-		if answer.Truncated {
-			answers[i], whole = nil, false
+	for attempt := 1; ; attempt++ {
+		err := d.askOnce(ctx, questions, answers)
+		if err != nil || attempt == lookupAttempts || !slices.ContainsFunc(answers, fails) {
+			return answers, err
+		}
+		for i, answer := range answers {
+			if fails(answer) {
+				answers[i] = nil
+			}
 		}
 	}
-	if whole {
-		return answers, nil
+}
+
+// askOnce fills in the answers that are nil, over UDP and for those that do not fit over TCP.
+func (d *Dialer) askOnce(ctx context.Context, questions, answers []*dns.Msg) error {
+	err := d.exchange(ctx, network{"udp", unix.AF_UNSPEC, unix.SOCK_DGRAM}, lookupAttempts, questions, answers)
+	cut := false
+	for i, answer := range answers {
+		if answer != nil && answer.Truncated {
+			answers[i], cut = nil, true
+		}
 	}
-	if err := d.exchange(ctx, network{"tcp", unix.AF_UNSPEC, unix.SOCK_STREAM}, 1, questions, answers); err != nil {
-		return nil, err
+	if err != nil || !cut {
+		return err
 	}
-	return answers, nil
+	return d.exchange(ctx, network{"tcp", unix.AF_UNSPEC, unix.SOCK_STREAM}, 1, questions, answers)
 }
 
 // exchange fills in the answers that are nil, over one connection on n.

@@ -123,6 +123,35 @@ func TestLookupAsksAgain(t *testing.T) {
 	}
 }
 
+// A server that fails is asked again, for what it has failed to answer alone.
+func TestLookupAsksAgainWhereTheServerFails(t *testing.T) {
+	noLeaks(t)
+	var queries [2]atomic.Int32 // for A, for AAAA
+	var failures atomic.Int32
+	d := &Dialer{Sockets: &machine{}, Nameserver: server(t, func(q *dns.Msg) []byte {
+		resp := new(dns.Msg).SetReply(q)
+		if q.Question[0].Qtype == dns.TypeAAAA {
+			if queries[1].Add(1) <= failures.Load() {
+				resp.Rcode = dns.RcodeServerFailure
+			}
+			return packed(t, resp)
+		}
+		queries[0].Add(1)
+		resp.Answer = []dns.RR{&dns.A{Hdr: dns.RR_Header{Name: q.Question[0].Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(10, 0, 0, 1)}}
+		return packed(t, resp)
+	})}
+	want := []netip.Addr{netip.MustParseAddr("10.0.0.1")}
+	for _, c := range []struct{ failures, a, aaaa int32 }{{1, 1, 2}, {100, 1, lookupAttempts}} {
+		failures.Store(c.failures)
+		queries[0].Store(0)
+		queries[1].Store(0)
+		got, err := d.LookupNetIP(t.Context(), "web")
+		if err != nil || !slices.Equal(got, want) || queries[0].Load() != c.a || queries[1].Load() != c.aaaa {
+			t.Errorf("%d failures: %v, %v after %d and %d queries", c.failures, got, err, queries[0].Load(), queries[1].Load())
+		}
+	}
+}
+
 func TestLookupFails(t *testing.T) {
 	noLeaks(t)
 	silent := server(t, func(*dns.Msg) []byte { return nil })
