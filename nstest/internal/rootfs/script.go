@@ -254,10 +254,9 @@ func (r *Root) refresh(p *pid1.Program, own Own) {
 		k.put(p)
 	}
 	r.identity(p, own, r.spec.MachineRoot)
-	switch {
-	case r.spec.MachineRoot:
+	if r.spec.MachineRoot {
 		resolver(p, r.nameservers(own))
-	case r.sharedNet: // this host is not on the machine's network, and its copy of the tree is for one that is
+	} else { // a host that writes to it changes nobody else's
 		overlayFile(p, "resolv.conf", r.nameservers(own), "/etc/resolv.conf")
 	}
 }
