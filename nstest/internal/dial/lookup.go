@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// The server is in the host itself and answers at once; a datagram is lost only where its buffer was full.
-	lookupAttempts = 3
+	// As resolv.conf says. The server is in the host itself and answers at once, unless it is told not to; otherwise a
+	// datagram is lost only where its buffer was full.
+	lookupAttempts = 2
 	lookupWait     = time.Second // for the answers to one attempt
 	lookupUDPSize  = 1232
 )
