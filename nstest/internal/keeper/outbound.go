@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/hermetic-go/nstest/nstest/internal/names"
 	"github.com/hermetic-go/nstest/nstest/internal/outbound"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -62,6 +63,9 @@ func (e *environment) openOutbound(ctx context.Context) error {
 		return err
 	}
 	defer netns.Close()
+	if !p.NoNames {
+		e.zone.Ask(names.NewUpstream())
+	}
 	h.outbound, err = outbound.Start(netns, outbound.Policy{Allow: p.Allow, Deny: p.Deny})
 	return err
 }

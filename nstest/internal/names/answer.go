@@ -7,7 +7,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answer is the response to what a host asks, complete and never forwarded, and how late it is to be; nil is no response.
+// answer is the response to what a host asks, complete, and how late it is to be; nil is no response.
 // It is authoritative and offers recursion, without which resolvers take an answer of no records for a lame server's. What
 // was not configured otherwise has no SOA record and a TTL of 0: it may not be cached, a host can come or go at any time.
 func (z *Zone) answer(host string, udp bool, req *dns.Msg) (*dns.Msg, time.Duration) {
@@ -30,12 +30,28 @@ func (z *Zone) answer(host string, udp bool, req *dns.Msg) (*dns.Msg, time.Durat
 		return resp, 0
 	}
 
+	transport := "tcp"
+	if udp {
+		transport = "udp"
+	}
+	q := req.Question[0]
+	resp, delay, faulty, upstream := z.consult(host, udp, req, resp)
+	if upstream != nil && !faulty && resp.Rcode == dns.RcodeNameError && len(resp.Answer)+len(resp.Ns) == 0 {
+		resp = upstream.ask(req, transport)
+	}
+	z.log.add(host, transport, q, resp, faulty)
+	return resp, delay
+}
+
+// consult completes resp from what the zone holds, and spoils it as the faults say. It also returns whom to ask where the
+// zone knows nothing.
+func (z *Zone) consult(host string, udp bool, req, resp *dns.Msg) (_ *dns.Msg, delay time.Duration, faulty bool, _ *Upstream) {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
 	c, q := z.current(), req.Question[0]
 	if (q.Qclass == dns.ClassINET || q.Qclass == dns.ClassANY) && q.Qtype != dns.TypeAXFR && q.Qtype != dns.TypeIXFR {
 		v := c.view(z, host)
-		if req.CheckingDisabled && opt != nil && opt.Do() {
+		if opt := req.IsEdns0(); req.CheckingDisabled && opt != nil && opt.Do() {
 			v.dns64 = prefix64{} // RFC 6147, section 5.5: who validates does so with what there is
 		}
 		v.respond(q, resp)
@@ -43,16 +59,10 @@ func (z *Zone) answer(host string, udp bool, req *dns.Msg) (*dns.Msg, time.Durat
 		resp.Rcode = dns.RcodeRefused
 	}
 	at := slices.IndexFunc(c.faults, func(f *fault) bool { return f.strikes(host, udp, q) })
-	var delay time.Duration
 	if at >= 0 {
 		resp, delay = c.faults[at].spoil(resp), c.faults[at].delay
 	}
-	transport := "tcp"
-	if udp {
-		transport = "udp"
-	}
-	z.log.add(host, transport, q, resp, at >= 0)
-	return resp, delay
+	return resp, delay, at >= 0, z.upstream
 }
 
 // respond puts the answer to q into resp.

@@ -1,6 +1,7 @@
 // Package names answers the names of an environment's hosts: one Zone an environment, one Server a host.
 //
-// It is hermetic: a name that the zone does not hold does not exist, and no query is ever forwarded. Beside the names of
+// It is hermetic: a name that the zone does not hold does not exist, and no query is forwarded, unless the environment is
+// to have outbound access (Upstream). Beside the names of
 // hosts a zone has the records that it is configured with, and the faults: those who test resolvers want to see them fail.
 package names
 
@@ -32,6 +33,8 @@ type Zone struct {
 	reverse map[string][]string     // canonical names by name below in-addr.arpa or ip6.arpa, sorted
 	inner   map[string]int          // how many of these names are below a name
 	config  *config                 // nil is none
+	// upstream is asked for what the zone does not know; nil is nobody
+	upstream *Upstream
 
 	log log
 }
@@ -76,6 +79,13 @@ func (z *Zone) Set(name string, addrs []netip.Addr) error {
 		z.reverse[r] = slices.Concat(z.reverse[r][:at], []string{key}, z.reverse[r][at:])
 	}
 	return nil
+}
+
+// Ask has names that the zone does not know looked up elsewhere.
+func (z *Zone) Ask(u *Upstream) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.upstream = u
 }
 
 // Remove makes name unknown. Removing an unknown name does nothing.
