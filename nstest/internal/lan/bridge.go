@@ -1,6 +1,7 @@
 package lan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type bridge struct {
 	blocking  bool           // the table exists
 	base      rtnl.Stats     // of br0 when the lease began: the kernel cannot set them back
 	fresh     bool           // not counted by the pool yet
+	marked    bool           // can be told from a new one: not to be leased again
 	idleSince time.Time
 }
 
@@ -123,6 +125,11 @@ func haveIPv6() bool {
 // like the other. Hosts must not use addresses that begin with 02:6e:73.
 func deviceMAC(index int) net.HardwareAddr {
 	return net.HardwareAddr{0x02, 'n', 's', byte(index >> 16), byte(index >> 8), byte(index)}
+}
+
+// Reserved reports whether a MAC address is of those that switches have, which no host can have.
+func Reserved(mac net.HardwareAddr) bool {
+	return len(mac) == 6 && bytes.Equal(mac[:3], deviceMAC(0)[:3])
 }
 
 // drain waits until br0 has no port left, and then takes the base of its counters.

@@ -127,13 +127,14 @@ func (p *Pool) Put(s *Switch) {
 	err := b.block(nil)
 	p.mu.Lock()
 	closed := p.closed
-	if !closed && used && err == nil {
+	spent := closed || err != nil || b.marked // a switch with a fault that stays is of no use to anybody
+	if !spent && used {
 		p.stats.Draining++
 		p.wg.Go(func() { p.drain(b) }) // under the lock: Close waits for those that began before it
 	}
 	p.mu.Unlock()
 	switch {
-	case closed || err != nil: // a switch with a fault that stays is of no use to anybody
+	case spent:
 		p.discard(b)
 	case !used:
 		p.keep(b)

@@ -29,6 +29,8 @@ type Switch struct {
 	portMu sync.Mutex
 	ports  map[PortID]bool // that were attached, whether or not they have vanished
 	next   int             // index of the next port; never used twice in a lease, since a port that vanished may still be on its way
+
+	hub bool // written before the first port is attached
 }
 
 // PortID is the number of a port: the index of its device in the switch's namespace. The first one of every lease is 3.
@@ -81,7 +83,7 @@ func (s *Switch) Attach(ctx context.Context, ports ...Port) ([]PortID, error) {
 		if p.NetNS == nil || p.Index < 2 {
 			return nil, fmt.Errorf("attach port %q: it needs a network namespace and an index of at least 2, not %d", p.Name, p.Index)
 		}
-		if len(p.MAC) == 6 && string(p.MAC[:3]) == string(deviceMAC(0)[:3]) {
+		if Reserved(p.MAC) {
 			return nil, fmt.Errorf("attach port %q: addresses that begin with %s are the switch's own", p.Name, p.MAC[:3])
 		}
 	}
@@ -90,12 +92,9 @@ func (s *Switch) Attach(ctx context.Context, ports ...Port) ([]PortID, error) {
 		return nil, fmt.Errorf("attach ports: %w", err)
 	}
 	defer done()
-	s.portMu.Lock()
-	first := s.next
-	s.next += len(ports)
-	s.portMu.Unlock()
-	if first+len(ports) > lastPort {
-		return nil, fmt.Errorf("attach %d ports: the switch has had %d: %w", len(ports), first, unix.ENOSPC)
+	first, err := s.take(len(ports))
+	if err != nil {
+		return nil, fmt.Errorf("attach %d ports: %w", len(ports), err)
 	}
 	ids := make([]PortID, len(ports))
 	var msgs rtnl.Batch
@@ -106,8 +105,8 @@ func (s *Switch) Attach(ctx context.Context, ports ...Port) ([]PortID, error) {
 			Name: "p" + strconv.Itoa(index), Index: index, Master: bridgeIndex, MTU: p.MTU, MAC: deviceMAC(index), Up: b.silent,
 			Peer: rtnl.VethPeer{Name: p.Name, Index: p.Index, MAC: p.MAC, NetNS: p.NetNS},
 		})
+		s.admit(b, &msgs, index)
 		if !b.silent {
-			msgs.AddrGenNone(index)
 			msgs.LinkUp(index)
 		}
 	}
