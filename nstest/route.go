@@ -66,7 +66,7 @@ func (h *Host) AddRoute(r Route) error { return h.setRoute("add route of", r, fa
 // RemoveRoute takes a route away: the first that is as r says. It is an ESRCH where there is none.
 func (h *Host) RemoveRoute(r Route) error { return h.setRoute("remove route of", r, true) }
 
-// AddRule gives the host a policy rule. It is an EEXIST where it has this one.
+// AddRule gives the host a policy rule. It is an EEXIST where the host has this one with this Priority.
 func (h *Host) AddRule(r Rule) error { return h.setRule("add rule of", r, false) }
 
 // RemoveRule takes a policy rule away: the first that is as r says, with any priority where Priority is 0. It is an ENOENT

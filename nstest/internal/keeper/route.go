@@ -152,7 +152,7 @@ func (h *host) setRule(p wire.RuleParams) error {
 	err := h.route.Send(&msgs)
 	switch {
 	case errors.Is(err, unix.EEXIST):
-		return refuse(unix.EEXIST, "host %q has this rule already", h.name)
+		return refuse(unix.EEXIST, "host %q has this rule with this priority already", h.name)
 	case errors.Is(err, unix.ENOENT) && p.Remove:
 		return refuse(unix.ENOENT, "host %q has no such rule", h.name)
 	}

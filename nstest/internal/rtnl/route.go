@@ -85,7 +85,7 @@ type RuleSpec struct {
 	Priority   uint32 // 0 is the kernel's choice
 }
 
-// NewRule adds a rule. The same once more is an EEXIST (Linux 4.12).
+// NewRule adds a rule. The same with the same priority once more is an EEXIST (Linux 4.12).
 func (b *Batch) NewRule(s RuleSpec) {
 	b.rule(s, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, "add rule")
 }

@@ -2,9 +2,11 @@ package routers_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -18,7 +20,6 @@ const port = "7777"
 // patience is how long a connection is waited for that comes about in microseconds where there is a way.
 const patience = 500 * time.Millisecond
 
-// add makes what a spec needs.
 func addNetwork(cfg nstest.NetworkConfig) *nstest.Network {
 	GinkgoHelper()
 	n, err := nstest.Current().AddNetwork(cfg)
@@ -48,7 +49,7 @@ func on(networks ...string) []nstest.Attachment {
 	return list
 }
 
-// addrs are a host's addresses by the network and the family.
+// addr is a host's address of a family on a network.
 func addr(h *nstest.Host, network string, is4 bool) netip.Addr {
 	GinkgoHelper()
 	for _, a := range h.Link(network).Addrs() {
@@ -77,6 +78,8 @@ func tellCallers(h *nstest.Host) {
 		}
 	}()
 }
+
+func isTimeout(err error) bool { return os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded) }
 
 // call returns the address as which a host's call arrives.
 func call(from *nstest.Host, to netip.Addr) (string, error) {
