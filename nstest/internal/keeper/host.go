@@ -35,6 +35,7 @@ type host struct {
 
 	defaults [2]hop // its default routes to gateways of its networks: IPv4, IPv6; guarded by the environment's mutex
 	router   *routing
+	fence    *fence // its firewall; guarded by the environment's mutex
 
 	mu     sync.Mutex
 	cables []*cable
@@ -372,6 +373,9 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 			return nil, err
 		}
 	}
+	if err := e.fenceAgain(); err != nil { // likewise for a firewall
+		return nil, err
+	}
 	return h, nil
 }
 
@@ -450,7 +454,7 @@ func (e *environment) drop(k string, h *host, cables []*cable) error {
 	for _, c := range cables {
 		c.network.release(c.addrs)
 	}
-	errs = append(errs, e.misguide(cables))
+	errs = append(errs, e.misguide(cables), e.fenceAgain())
 	return errors.Join(errs...)
 }
 
