@@ -55,13 +55,14 @@ type FirewallRule struct {
 	Redirect netip.AddrPort
 }
 
-// A Verdict is what becomes of a packet.
+// A Verdict is what becomes of a packet. Where it is a process of the host itself that has sent it over UDP or ICMP, the call
+// fails with EPERM after both Drop and Reject.
 type Verdict int
 
 // The values of Verdict.
 const (
 	Allow  Verdict = iota
-	Drop           // without a word to whoever has sent it; a process of the host itself sees EPERM when it sends UDP
+	Drop           // without a word
 	Reject         // answered by TCP RST, or ICMP "administratively prohibited"
 )
 

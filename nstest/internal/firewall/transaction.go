@@ -103,12 +103,26 @@ func (t *transaction) base(name, kind string, hook uint32, priority int32) {
 func (t *transaction) rule(chain string, what ...expr.Any) {
 	var list []netlink.Attribute
 	for _, e := range what {
+		if ct, ok := e.(*expr.Ct); ok {
+			list = append(list, t.ct(ct))
+			continue
+		}
 		b, err := expr.Marshal(unix.NFPROTO_INET, e)
 		t.fail(err)
 		list = append(list, netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: b})
 	}
 	t.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, text(unix.NFTA_RULE_TABLE, table), text(unix.NFTA_RULE_CHAIN, chain),
 		t.nest(unix.NFTA_RULE_EXPRESSIONS, list...))
+}
+
+// ct is what package expr would make of e, which writes the direction as four bytes where the kernel reads the first (v0.3.0).
+func (t *transaction) ct(e *expr.Ct) netlink.Attribute {
+	data := []netlink.Attribute{number(unix.NFTA_CT_KEY, uint32(e.Key)), number(unix.NFTA_CT_DREG, e.Register)}
+	switch e.Key {
+	case expr.CtKeySRC, expr.CtKeyDST, expr.CtKeyPROTOSRC, expr.CtKeyPROTODST:
+		data = append(data, netlink.Attribute{Type: unix.NFTA_CT_DIRECTION, Data: []byte{byte(e.Direction)}})
+	}
+	return t.nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, "ct"), t.nest(unix.NFTA_EXPR_DATA, data...))
 }
 
 // set is the number of the set that holds spans, which it adds unless there is one.
