@@ -63,7 +63,7 @@ type Verdict int
 const (
 	Allow  Verdict = iota
 	Drop           // without a word
-	Reject         // answered by TCP RST, or ICMP "administratively prohibited"
+	Reject         // answered by TCP RST, or ICMP "administratively prohibited": at most six times at once and then once a second
 )
 
 // A Direction is the way of a packet, as the host sees it.

@@ -68,33 +68,46 @@ type Ports struct{ First, Last uint16 }
 // table is the name of the only table that this package knows of.
 const table = "nstest-firewall"
 
-// Set replaces the firewall of a network namespace in one transaction. When it fails, the one before is still in force.
-func Set(netns *os.File, f Firewall) error {
-	t := compile(f)
-	return t.load(netns)
-}
+// A Filter is the firewall of a network namespace. It must not be used by several goroutines at a time.
+//
+// Its socket is kept, because the kernel takes some milliseconds to close one.
+type Filter struct{ conn *netlink.Conn }
 
-// Remove takes the firewall away.
-func Remove(netns *os.File) error {
-	var t transaction
-	t.clear()
-	return t.load(netns)
-}
-
-func (t *transaction) load(netns *os.File) error {
-	var conn *netlink.Conn
+// Open makes a Filter, which does nothing as yet. The caller closes it.
+func Open(netns *os.File) (*Filter, error) {
+	var f Filter
 	err := ns.InNet(netns, func() (err error) {
-		conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		f.conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
+		return nil, fmt.Errorf("open nftables: %w", err)
 	}
-	err = errors.Join(t.commit(conn), conn.Close())
-	if errors.Is(err, unix.EMSGSIZE) {
+	if err := f.conn.SetWriteBuffer(sendBuffer); err != nil {
+		return nil, errors.Join(fmt.Errorf("open nftables: %w", err), f.conn.Close())
+	}
+	return &f, nil
+}
+
+// Set replaces the firewall in one transaction. When it fails, the one before is still in force, and the Filter is of no use any
+// more.
+func (f *Filter) Set(rules Firewall) error { return f.load(compile(rules)) }
+
+// Remove takes the firewall away. After an error, the same holds.
+func (f *Filter) Remove() error {
+	var t transaction
+	t.clear()
+	return f.load(&t)
+}
+
+// Close lets go of the kernel's filter, which stays as it is.
+func (f *Filter) Close() error { return f.conn.Close() }
+
+func (f *Filter) load(t *transaction) error {
+	switch err := t.commit(f.conn); {
+	case errors.Is(err, unix.EMSGSIZE):
 		return fmt.Errorf("its rules are more than the kernel takes at once from an ordinary user: have fewer, name a direction in each, or raise net.core.wmem_max: %w", err)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("nftables family inet: %w", err)
 	}
 	return nil

@@ -24,6 +24,16 @@ func newNet(t *testing.T) *os.File {
 	return netns
 }
 
+func open(t *testing.T, netns *os.File) *Filter {
+	t.Helper()
+	f, err := Open(netns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // chains are how many rules each chain of the namespace has.
 func chains(t *testing.T, netns *os.File) map[string]int {
 	t.Helper()
@@ -79,7 +89,8 @@ var (
 
 func TestSetAndRemove(t *testing.T) {
 	netns := newNet(t)
-	if err := Set(netns, Firewall{Rules: []Rule{{From: web, Protocol: TCP, Ports: []Ports{{80, 80}}, Directions: []Direction{In}}}, Default: Drop}); err != nil {
+	filter := open(t, netns)
+	if err := filter.Set(Firewall{Rules: []Rule{{From: web, Protocol: TCP, Ports: []Ports{{80, 80}}, Directions: []Direction{In}}}, Default: Drop}); err != nil {
 		t.Fatal(err)
 	}
 	got := chains(t, netns)
@@ -89,7 +100,7 @@ func TestSetAndRemove(t *testing.T) {
 			t.Errorf("%s: %d, want %d", chain, n, want)
 		}
 	}
-	if err := Set(netns, Firewall{Default: Reject, Stateless: true}); err != nil {
+	if err := filter.Set(Firewall{Default: Reject, Stateless: true}); err != nil {
 		t.Fatal(err)
 	}
 	got = chains(t, netns)
@@ -97,7 +108,7 @@ func TestSetAndRemove(t *testing.T) {
 		t.Errorf("got %v (%d): want the new firewall alone", got, n)
 	}
 	for range 2 { // the second time there is none
-		if err := Remove(netns); err != nil {
+		if err := filter.Remove(); err != nil {
 			t.Fatal(err)
 		}
 		if got := chains(t, netns); len(got) != 0 {
@@ -109,14 +120,15 @@ func TestSetAndRemove(t *testing.T) {
 // A firewall that the kernel refuses leaves the one before in force, whole.
 func TestRefusedSetChangesNothing(t *testing.T) {
 	netns := newNet(t)
-	if err := Set(netns, Firewall{Rules: []Rule{{From: web}}, Default: Drop}); err != nil {
+	filter := open(t, netns)
+	if err := filter.Set(Firewall{Rules: []Rule{{From: web}}, Default: Drop}); err != nil {
 		t.Fatal(err)
 	}
 	before := chains(t, netns)
 	bad := compile(Firewall{Default: Allow})
 	bad.rule("no-such-chain", accept)
 	bad.table()
-	if err := bad.load(netns); !errors.Is(err, unix.ENOENT) {
+	if err := filter.load(bad); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("got %v, want ENOENT", err)
 	}
 	if after := chains(t, netns); fmt.Sprint(after) != fmt.Sprint(before) {
@@ -151,10 +163,11 @@ func TestLargest(t *testing.T) {
 		t.Errorf("%d usual rules need %d bytes, more than the %d that an ordinary user may send", MostRules, size, stock)
 	}
 	netns := newNet(t)
-	if err := Set(netns, usual); err != nil {
+	filter := open(t, netns)
+	if err := filter.Set(usual); err != nil {
 		t.Error(err)
 	}
-	switch err := Set(netns, largest); {
+	switch err := filter.Set(largest); {
 	case errors.Is(err, unix.EMSGSIZE):
 		t.Logf("this user cannot send it: %v", err)
 	case err != nil:
@@ -168,9 +181,10 @@ func TestRandom(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	netns := newNet(t)
+	filter := open(t, netns)
 	for i := range 100 {
 		f := random(r)
-		if err := Set(netns, f); err != nil {
+		if err := filter.Set(f); err != nil {
 			t.Fatalf("round %d: %v\n%+v", i, err, f)
 		}
 	}

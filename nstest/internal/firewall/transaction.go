@@ -27,9 +27,6 @@ func (t *transaction) commit(conn *netlink.Conn) error {
 	if t.err != nil {
 		return t.err
 	}
-	if err := conn.SetWriteBuffer(sendBuffer); err != nil {
-		return err
-	}
 	mark := func(kind uint16) netlink.Message {
 		return netlink.Message{
 			Header: netlink.Header{Type: netlink.HeaderType(kind), Flags: netlink.Request},

@@ -212,6 +212,24 @@ func (e *environment) close() error {
 	return e.closeErr
 }
 
+// host finds a host by name.
+func (e *environment) host(name string) (*host, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.find(name)
+}
+
+// find is host for those who hold the mutex.
+func (e *environment) find(name string) (*host, error) {
+	if err := e.closedError(); err != nil {
+		return nil, err
+	}
+	if h := e.hosts[key(name)]; h != nil {
+		return h, nil
+	}
+	return nil, refuse(unix.ENOENT, "there is no host %q: make it with AddHost", name)
+}
+
 func ignoreClosed(err error) error {
 	if errors.Is(err, os.ErrClosed) || isNetClosed(err) {
 		return nil

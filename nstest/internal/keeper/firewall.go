@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -35,17 +36,14 @@ type peer struct {
 
 // setFirewall replaces a host's firewall.
 func (e *environment) setFirewall(p wire.FirewallParams) error {
-	h, err := e.host(p.Host)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, err := e.find(p.Host)
 	if err != nil {
 		return err
 	}
 	if h.route == nil {
 		return refuse(unix.EOPNOTSUPP, "host %q has the network of whoever has made the environment: it cannot have a firewall", h.name)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.closedError(); err != nil {
-		return err
 	}
 	f, err := e.newFence(p.Firewall)
 	if err != nil {
@@ -59,6 +57,31 @@ func (e *environment) fence(h *host, f *fence) error {
 	if f == nil && h.fence == nil {
 		return nil
 	}
+	if h.filter == nil {
+		if err := e.openFilter(h); err != nil {
+			return err
+		}
+	}
+	var rules firewall.Firewall
+	var err error
+	if f == nil {
+		err = h.filter.Remove()
+	} else {
+		rules = e.resolve(h, f)
+		err = h.filter.Set(rules)
+	}
+	if err != nil {
+		err = errors.Join(err, h.filter.Close())
+		h.filter = nil
+		return err
+	}
+	if h.fence = f; f != nil {
+		f.inForce = rules
+	}
+	return nil
+}
+
+func (e *environment) openFilter(h *host) error {
 	netns, err := h.route.NetNS()
 	if err != nil {
 		return err
@@ -67,16 +90,16 @@ func (e *environment) fence(h *host, f *fence) error {
 	if err := e.owns(netns); err != nil {
 		return err
 	}
-	if f == nil {
-		err = firewall.Remove(netns)
-	} else {
-		f.inForce = e.resolve(h, f)
-		err = firewall.Set(netns, f.inForce)
-	}
-	if err == nil {
-		h.fence = f
-	}
+	h.filter, err = firewall.Open(netns)
 	return err
+}
+
+// closeFilter is for a host that nobody finds any more.
+func (h *host) closeFilter() error {
+	if h.filter == nil {
+		return nil
+	}
+	return h.filter.Close()
 }
 
 // fenceAgain has the firewalls follow the hosts that they name, which have come, gone, or changed their addresses. The mutex is
@@ -194,8 +217,8 @@ func (e *environment) newFenceRule(r wire.FirewallRule, stateless bool) (out fen
 		return out, refuse(unix.EINVAL, "there is no direction %q", r.Direction)
 	}
 	protocols := map[string]firewall.Protocol{"": firewall.AnyProtocol, "icmp": firewall.ICMP, "tcp": firewall.TCP, "udp": firewall.UDP}
-	ok := false
-	if out.Protocol, ok = protocols[r.Protocol]; !ok {
+	protocol, ok := protocols[r.Protocol]
+	if out.Protocol = protocol; !ok {
 		return out, refuse(unix.EPROTONOSUPPORT, "protocol %q is none of tcp, udp and icmp", r.Protocol)
 	}
 	if out.Ports, err = portsOf(r); err != nil {
@@ -273,7 +296,7 @@ func (e *environment) peer(name string) (*peer, error) {
 	}
 	if p, ok := prefixOf(name); ok {
 		switch {
-		case p.Addr().Is4In6() || p.Addr().Zone() != "":
+		case p.Addr().Is4In6() || strings.Contains(name, "%"):
 			return nil, refuse(unix.EINVAL, "%s is neither a plain IPv4 nor a plain IPv6 address", name)
 		case p != p.Masked():
 			return nil, refuse(unix.EINVAL, "%s has host bits set: %s is the prefix", p, p.Masked())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/hermetic-go/nstest/nstest/internal/firewall"
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/names"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -35,7 +36,8 @@ type host struct {
 
 	defaults [2]hop // its default routes to gateways of its networks: IPv4, IPv6; guarded by the environment's mutex
 	router   *routing
-	fence    *fence // its firewall; guarded by the environment's mutex
+	fence    *fence           // its firewall; guarded by the environment's mutex, as is filter
+	filter   *firewall.Filter // made for the first firewall
 
 	mu     sync.Mutex
 	cables []*cable
@@ -241,6 +243,7 @@ func (h *host) close() error {
 		if h.route != nil {
 			errs = append(errs, ignoreClosed(h.route.Close()))
 		}
+		errs = append(errs, h.closeFilter())
 		if h.child != nil {
 			errs = append(errs, h.child.PIDFD.Close())
 			if h.agent != nil {
@@ -478,19 +481,6 @@ func (h *host) sweep() error {
 		return err
 	}
 	return errors.Join(sweep(netns, "net"), netns.Close())
-}
-
-// host finds a host by name.
-func (e *environment) host(name string) (*host, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.closedError(); err != nil {
-		return nil, err
-	}
-	if h := e.hosts[key(name)]; h != nil {
-		return h, nil
-	}
-	return nil, refuse(unix.ENOENT, "there is no host %q: make it with AddHost", name)
 }
 
 func (e *environment) removeHost(name string) error {
