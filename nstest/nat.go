@@ -42,6 +42,15 @@ func (k NATKind) String() string {
 	return [...]string{"port-restricted", "address-restricted", "full-cone", "symmetric"}[k]
 }
 
+// MarshalText is String for encoding/json and the like.
+func (k NATKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is the reverse of MarshalText.
+func (k *NATKind) UnmarshalText(text []byte) (err error) {
+	*k, err = named(string(text), Symmetric)
+	return err
+}
+
 // A Forward is a port of the outside that leads inside.
 type Forward struct {
 	Network string // "tcp" or "udp"

@@ -36,6 +36,15 @@ func (t RouteType) String() string {
 	return [...]string{"unicast", "blackhole", "unreachable", "prohibit"}[t]
 }
 
+// MarshalText is String for encoding/json and the like.
+func (t RouteType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText is the reverse of MarshalText.
+func (t *RouteType) UnmarshalText(text []byte) (err error) {
+	*t, err = named(string(text), Prohibit)
+	return err
+}
+
 func (r Route) params() (wire.Route, error) {
 	p := wire.Route{To: r.To, Via: r.Via, Network: r.Network, Table: r.Table, Metric: r.Metric}
 	switch r.Type {

@@ -39,10 +39,11 @@ type host struct {
 	fence    *fence           // its firewall; guarded by the environment's mutex, as is filter
 	filter   *firewall.Filter // made for the first firewall
 
-	mu     sync.Mutex
-	cables []*cable
-	once   sync.Once
-	err    error
+	mu       sync.Mutex
+	cables   []*cable
+	declared declared
+	once     sync.Once
+	err      error
 }
 
 // A cable connects a host with a network.

@@ -20,8 +20,9 @@ type network struct {
 	lan      *lan.Switch
 
 	// Guarded by the environment's mutex.
-	used map[netip.Addr]string // by host name
-	next uint32                // number of the next automatic address; 1 is left to a gateway
+	params wire.NetworkParams    // as it was asked for
+	used   map[netip.Addr]string // by host name
+	next   uint32                // number of the next automatic address; 1 is left to a gateway
 
 	router *cable // of the router that is the gateway; nil if there is none
 }
@@ -115,7 +116,10 @@ func (e *environment) makeNetwork(ctx context.Context) error {
 	if e.params.Loopback {
 		return nil
 	}
-	_, err := e.addNetwork(ctx, e.params.Network)
+	n, err := e.addNetwork(ctx, e.params.Network)
+	if err == nil {
+		e.declareNetwork(n, e.params.Network)
+	}
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -41,6 +42,7 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			if err != nil {
 				return nil, nil, err
 			}
+			e.declareNetwork(n, p)
 			return only(e.gateway(wire.GatewayParams{Network: n.name}))
 		})
 	case wire.MethodGateway:
@@ -84,11 +86,17 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	case wire.MethodRule:
 		return answer(req, func(p wire.RuleParams) (any, []*os.File, error) { return nil, nil, e.setRule(p) })
 	case wire.MethodNAT:
-		return answer(req, func(p wire.NATParams) (any, []*os.File, error) { return nil, nil, e.setNAT(p) })
+		return answer(req, func(p wire.NATParams) (any, []*os.File, error) {
+			return nil, nil, e.declare(p.Host, e.setNAT(p), func(d *declared) { d.nat = p.NAT })
+		})
 	case wire.MethodAdvertise:
-		return answer(req, func(p wire.AdvertiseParams) (any, []*os.File, error) { return nil, nil, e.advertise(p) })
+		return answer(req, func(p wire.AdvertiseParams) (any, []*os.File, error) {
+			return nil, nil, e.declare(p.Host, e.advertise(p), func(d *declared) { d.advertise = p.Advertise })
+		})
 	case wire.MethodFirewall:
-		return answer(req, func(p wire.FirewallParams) (any, []*os.File, error) { return nil, nil, e.setFirewall(p) })
+		return answer(req, func(p wire.FirewallParams) (any, []*os.File, error) {
+			return nil, nil, e.declare(p.Host, e.setFirewall(p), func(d *declared) { d.setFirewall(p.Firewall) })
+		})
 	case wire.MethodDNS:
 		return answer(req, func(p wire.DNSParams) (any, []*os.File, error) { return nil, nil, e.setDNS(p) })
 	case wire.MethodRecords:
@@ -96,11 +104,17 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	case wire.MethodQueries:
 		return wire.Reply{Result: wire.QueriesResult{Queries: e.zone.Queries()}}, req.Decode(nil)
 	case wire.MethodBorrow:
-		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.borrow(p) })
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) {
+			return nil, nil, e.declare(p.Host, e.borrow(p), func(d *declared) { d.borrowed = append(d.borrowed, p.Device) })
+		})
 	case wire.MethodGiveBack:
-		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.giveBack(p) })
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) {
+			return nil, nil, e.declare(p.Host, e.giveBack(p), func(d *declared) {
+				d.borrowed = slices.DeleteFunc(slices.Clone(d.borrowed), func(name string) bool { return name == p.Device })
+			})
+		})
 	case wire.MethodTopology:
-		return wire.Reply{Result: e.topology()}, req.Decode(nil)
+		return answer(req, func(struct{}) (any, []*os.File, error) { return only(e.topology()) })
 	case wire.MethodPartition:
 		return answer(req, func(p wire.PartitionParams) (any, []*os.File, error) {
 			n, err := e.partition(p.Groups)

@@ -47,6 +47,7 @@ func (r *routing) outsides() []string {
 
 // begin makes a host with all its cables a router, before anybody can find it.
 func (r *routing) begin(h *host) error {
+	h.declared.router(r.params)
 	for _, route := range r.params.Routes {
 		if err := h.setRoute(wire.RouteParams{Host: h.name, Route: route}); err != nil {
 			return err

@@ -52,6 +52,7 @@ type Route struct {
 	Table   uint32
 	Type    uint8 // RTN_*
 	Proto   uint8 // RTPROT_*
+	Metric  uint32
 }
 
 // Neighbour is an entry of the ARP or neighbour-discovery cache, or, without Addr, of a bridge's forwarding database.
@@ -152,29 +153,53 @@ func (c *Conn) Addrs() ([]Addr, error) {
 func (c *Conn) Routes() ([]Route, error) {
 	var routes []Route
 	err := c.dump(unix.RTM_GETROUTE, &nl.RtMsg{}, func() { routes = nil }, func(m message) {
-		if len(m.payload) < unix.SizeofRtMsg {
-			return
+		if r, ok := parseRoute(m); ok {
+			routes = append(routes, r)
 		}
-		a := attributes(m.payload[unix.SizeofRtMsg:])
-		r := Route{Index: int(u32(a[unix.RTA_OIF])), Table: uint32(m.payload[4]), Proto: m.payload[5], Type: m.payload[7]}
-		if t := a[unix.RTA_TABLE]; t != nil {
-			r.Table = u32(t)
-		}
-		dst, ok := netip.AddrFromSlice(a[unix.RTA_DST])
-		if !ok {
-			dst = netip.IPv4Unspecified()
-			if m.payload[0] == unix.AF_INET6 {
-				dst = netip.IPv6Unspecified()
-			}
-		}
-		r.Dst = netip.PrefixFrom(dst, int(m.payload[1]))
-		r.Gateway, _ = netip.AddrFromSlice(a[unix.RTA_GATEWAY])
-		routes = append(routes, r)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	return routes, nil
+}
+
+// FirstRoutes lists the first n of the routes that are wanted, and reports whether there are more.
+func (c *Conn) FirstRoutes(n int, wanted func(Route) bool) (routes []Route, more bool, err error) {
+	err = c.dump(unix.RTM_GETROUTE, &nl.RtMsg{}, func() { routes, more = nil, false }, func(m message) {
+		r, ok := parseRoute(m)
+		switch {
+		case !ok || !wanted(r):
+		case len(routes) == n:
+			more = true
+		default:
+			routes = append(routes, r)
+		}
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("list routes: %w", err)
+	}
+	return routes, more, nil
+}
+
+func parseRoute(m message) (Route, bool) {
+	if len(m.payload) < unix.SizeofRtMsg {
+		return Route{}, false
+	}
+	a := attributes(m.payload[unix.SizeofRtMsg:])
+	r := Route{Index: int(u32(a[unix.RTA_OIF])), Table: uint32(m.payload[4]), Proto: m.payload[5], Type: m.payload[7], Metric: u32(a[unix.RTA_PRIORITY])}
+	if t := a[unix.RTA_TABLE]; t != nil {
+		r.Table = u32(t)
+	}
+	dst, ok := netip.AddrFromSlice(a[unix.RTA_DST])
+	if !ok {
+		dst = netip.IPv4Unspecified()
+		if m.payload[0] == unix.AF_INET6 {
+			dst = netip.IPv6Unspecified()
+		}
+	}
+	r.Dst = netip.PrefixFrom(dst, int(m.payload[1]))
+	r.Gateway, _ = netip.AddrFromSlice(a[unix.RTA_GATEWAY])
+	return r, true
 }
 
 // Neighbours lists the ARP and neighbour-discovery caches.
