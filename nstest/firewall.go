@@ -99,13 +99,13 @@ func (h *Host) SetFirewall(f Firewall) error {
 func (f Firewall) params() (wire.Firewall, error) {
 	out := wire.Firewall{Stateless: f.Stateless}
 	var err error
-	if out.Default, err = named(f.Default, "verdict", "", "drop", "reject"); err != nil {
+	if out.Default, err = nameOf(f.Default, "verdict", "", "drop", "reject"); err != nil {
 		return out, err
 	}
 	for i, r := range f.Rules {
 		w := wire.FirewallRule{From: r.From, To: r.To, Protocol: r.Protocol, Redirect: r.Redirect}
-		if w.Verdict, err = named(r.Verdict, "verdict", "", "drop", "reject"); err == nil {
-			w.Direction, err = named(r.Direction, "direction", "", "in", "out", "forward")
+		if w.Verdict, err = nameOf(r.Verdict, "verdict", "", "drop", "reject"); err == nil {
+			w.Direction, err = nameOf(r.Direction, "direction", "", "in", "out", "forward")
 		}
 		if err != nil {
 			return out, fmt.Errorf("rule %d: %w", i+1, err)
@@ -118,8 +118,8 @@ func (f Firewall) params() (wire.Firewall, error) {
 	return out, nil
 }
 
-// named is the name of a constant, from those of all.
-func named[T ~int](value T, kind string, names ...string) (string, error) {
+// nameOf is the name of a constant, from those of all.
+func nameOf[T ~int](value T, kind string, names ...string) (string, error) {
 	if value < 0 || int(value) >= len(names) {
 		return "", fmt.Errorf("%d is no %s: use the constants of package nstest", value, kind)
 	}
