@@ -37,8 +37,13 @@ func TestHostileRequests(t *testing.T) {
 		wire.MethodJoin:      {wire.JoinParams{}, wire.JoinParams{Host: "../self"}},
 		wire.MethodLink:      {wire.LinkParams{}, wire.LinkParams{Host: "web", Network: "none"}},
 		wire.MethodPartition: {wire.PartitionParams{}, wire.PartitionParams{Groups: [][]string{{}, {}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"web"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"none"}}}},
-		wire.MethodDescribe:  {wire.OpenParams{}},
-		"nonsense":           {struct{}{}, json.RawMessage(`{"a":1}`), json.RawMessage(`[]`)},
+		wire.MethodDNS: {wire.DNSParams{DNS: wire.DNS{Records: []string{long}}}, wire.DNSParams{DNS: wire.DNS{Records: []string{"$INCLUDE /etc/passwd"}}},
+			wire.DNSParams{DNS: wire.DNS{Views: []wire.DNSView{{Hosts: []string{"none"}}}}}, wire.DNSParams{DNS: wire.DNS{Faults: []wire.DNSFault{{Delay: math.MaxInt64}}}},
+			wire.DNSParams{DNS: wire.DNS{Faults: make([]wire.DNSFault, 10000)}}},
+		wire.MethodRecords:  {wire.RecordsParams{Records: []string{long}}, wire.RecordsParams{Remove: []string{long}}},
+		wire.MethodQueries:  {wire.OpenParams{}},
+		wire.MethodDescribe: {wire.OpenParams{}},
+		"nonsense":          {struct{}{}, json.RawMessage(`{"a":1}`), json.RawMessage(`[]`)},
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

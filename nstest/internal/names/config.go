@@ -28,6 +28,8 @@ var none = &config{all: &records{}}
 // Configure replaces, at one instant, what the zone answers besides the names of hosts, and begins to count the faults
 // anew. That the hosts exist is up to the caller. On error, which names what is wrong, the zone is as it was.
 func (z *Zone) Configure(p wire.DNS) error {
+	z.change.Lock()
+	defer z.change.Unlock()
 	c := &config{views: map[string]*records{}}
 	room := newRoom()
 	for i, v := range p.Views {
@@ -70,15 +72,15 @@ func (z *Zone) Configure(p wire.DNS) error {
 	if c.all, err = arrange(c.list); err != nil {
 		return err
 	}
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.config = c
+	z.put(c)
 	return nil
 }
 
 // Amend changes everybody's records at one instant: names, of which each must have some, lose theirs, and those that
 // have some among texts have no others. On error, which names what is wrong, the zone is as it was.
 func (z *Zone) Amend(texts, names []string) error {
+	z.change.Lock()
+	defer z.change.Unlock()
 	fresh, err := parse(texts, newRoom())
 	if err != nil {
 		return err
@@ -87,8 +89,6 @@ func (z *Zone) Amend(texts, names []string) error {
 	for _, rr := range fresh {
 		gone[dns.CanonicalName(rr.Header().Name)] = true
 	}
-	z.mu.Lock()
-	defer z.mu.Unlock()
 	c := *z.current()
 	for _, name := range names {
 		key := dns.CanonicalName(name)
@@ -108,11 +108,17 @@ func (z *Zone) Amend(texts, names []string) error {
 	if c.all, err = arrange(c.list); err != nil {
 		return err
 	}
-	z.config = &c
+	z.put(&c)
 	return nil
 }
 
-// current is the config in force. The mutex is held.
+func (z *Zone) put(c *config) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.config = c
+}
+
+// current is the config in force. One of the mutexes is held.
 func (z *Zone) current() *config {
 	if z.config == nil {
 		return none

@@ -32,11 +32,12 @@ type Zone struct {
 	forward map[string][]netip.Addr // by canonical name, with the closing dot
 	reverse map[string][]string     // canonical names by name below in-addr.arpa or ip6.arpa, sorted
 	inner   map[string]int          // how many of these names are below a name
-	config  *config                 // nil is none
+	config  *config                 // nil is none; does not change without change being held
 	// upstream is asked for what the zone does not know; nil is nobody
 	upstream *Upstream
 
-	log log
+	change sync.Mutex // held while a config is made: one at a time, since that takes memory
+	log    log
 }
 
 // Set gives name exactly these addresses, in this order, in place of those that it had. A name without addresses
