@@ -17,8 +17,9 @@ import (
 // It answers as a caching resolver would: aliases are followed to their addresses. A name that nobody has given records to
 // does not exist.
 //
-// Names are complete: resolv.conf has no search domains. A program that writes some to the file of its host has them, as
-// on any machine. Host.LookupNetIP and DialContext do not read the file.
+// Names are complete: resolv.conf has no search domains. A program that writes some to the file, which is its host's own,
+// has them, as on any machine; and programs in a host whose name has a domain, such as api.shop, look there first for a
+// name without dots. Host.LookupNetIP and DialContext do neither.
 //
 // Its methods may be called from any goroutine, and from every process that has the environment.
 type DNS struct{ env *Env }

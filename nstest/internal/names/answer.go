@@ -2,6 +2,7 @@ package names
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -58,7 +59,8 @@ func (z *Zone) consult(host string, udp bool, req, resp *dns.Msg) (_ *dns.Msg, d
 	} else {
 		resp.Rcode = dns.RcodeRefused
 	}
-	at := slices.IndexFunc(c.faults, func(f *fault) bool { return f.strikes(host, udp, q) })
+	asker, key := strings.ToLower(host), dns.CanonicalName(q.Name)
+	at := slices.IndexFunc(c.faults, func(f *fault) bool { return f.strikes(asker, key, q.Qtype, udp) })
 	if at >= 0 {
 		resp, delay = c.faults[at].spoil(resp), c.faults[at].delay
 	}

@@ -454,8 +454,25 @@ func TestQueriesAreTheLastOnes(t *testing.T) {
 	if many := got[maxQueries-2]; many.Name != "many." || len(many.Answers) != maxAnswers || many.Answers[0] != "many. 0 IN A 10.0.0.0" {
 		t.Errorf("many answers: %v", many)
 	}
-	if long := got[maxQueries-1]; len(long.Answers) != 1 || len(long.Answers[0]) != maxAnswer+len("…") {
+	if long := got[maxQueries-1]; len(long.Answers) != 1 || long.Answers[0] != "long. 0 IN TXT …" {
 		t.Errorf("a long answer: %v", long)
+	}
+}
+
+// What was not asked for does not make an answer big, however often a wildcard has it.
+func TestAdditionalIsBounded(t *testing.T) {
+	var z Zone
+	var list []string
+	for i := range 1000 {
+		list = append(list, fmt.Sprintf("srv SRV 0 0 80 x%d.wild", i), fmt.Sprintf("*.wild A 10.0.%d.%d", i/250, i%250))
+	}
+	few := []string{"few SRV 0 0 80 a", "few SRV 0 0 80 a", "few SRV 0 1 81 b", "a A 10.0.0.1", "b AAAA fd00::1"}
+	configure(t, &z, wire.DNS{Records: append(list, few...)})
+	for name, want := range map[string][2]int{"srv": {1000, 0}, "few": {2, 2}} {
+		resp, _ := z.answer("web", false, question(name, dns.TypeSRV))
+		if len(resp.Answer) != want[0] || len(resp.Extra) != want[1] {
+			t.Errorf("%s: %d answers, %d additional ones, want %v", name, len(resp.Answer), len(resp.Extra), want)
+		}
 	}
 }
 

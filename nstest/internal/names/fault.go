@@ -24,10 +24,10 @@ var rcodes = map[string]int{"nxdomain": dns.RcodeNameError, "servfail": dns.Rcod
 
 // fault is a wire.DNSFault that was checked.
 type fault struct {
-	name   string // canonical; "" is every name
-	below  bool   // name stands for every name below it
-	qtype  uint16 // TypeNone is every type
-	hosts  map[string]bool
+	name   string          // canonical; "" is every name
+	below  bool            // name stands for every name below it
+	qtype  uint16          // TypeNone is every type
+	hosts  map[string]bool // in lower case; nil is every host
 	answer string
 	delay  time.Duration
 	left   *atomic.Int64 // queries until it is over; nil = never
@@ -71,17 +71,16 @@ func newFault(f wire.DNSFault) (*fault, error) {
 	return out, nil
 }
 
-// strikes reports whether the fault has a part in the answer to q, and counts it.
-func (f *fault) strikes(host string, udp bool, q dns.Question) bool {
-	key := dns.CanonicalName(q.Name)
+// strikes reports whether the fault has a part in the answer to a host's question for a canonical name, and counts it.
+func (f *fault) strikes(host, key string, qtype uint16, udp bool) bool {
 	switch {
 	case f.name != "" && !f.below && key != f.name:
 		return false
 	case f.below && (key == f.name || !dns.IsSubDomain(f.name, key)):
 		return false
-	case f.qtype != dns.TypeNone && f.qtype != q.Qtype:
+	case f.qtype != dns.TypeNone && f.qtype != qtype:
 		return false
-	case f.hosts != nil && !f.hosts[strings.ToLower(host)]:
+	case f.hosts != nil && !f.hosts[host]:
 		return false
 	case f.answer == "truncated" && !udp: // the whole answer, which it makes the client ask for
 		return false

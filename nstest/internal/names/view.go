@@ -1,13 +1,18 @@
 package names
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/miekg/dns"
 )
 
-// maxAliases is how many aliases are followed. A chain that is longer is a loop, or as good as one.
-const maxAliases = 16
+const (
+	// maxAliases is how many aliases are followed. A chain that is longer is a loop, or as good as one.
+	maxAliases = 16
+	// maxAdditional is how many records are added that were not asked for.
+	maxAdditional = 64
+)
 
 // A view is what the zone looks like to one host at one instant: the mutex of the zone is held while it is in use.
 type view struct {
@@ -109,11 +114,14 @@ func (v *view) resolve(name string, qtype uint16) outcome {
 	return outcome{rcode: dns.RcodeServerFailure, last: name}
 }
 
-// owned are copies of records as those of name: as the question spells it, in the place of a wildcard.
+// owned are records as those of name: as the question spells it, in the place of a wildcard. Their data is not copied,
+// which would let a host that asks often enough fill the keeper's memory.
 func owned(node []dns.RR, name string) []dns.RR {
 	out := make([]dns.RR, len(node))
 	for i, rr := range node {
-		out[i] = dns.Copy(rr)
+		shallow := reflect.New(reflect.TypeOf(rr).Elem())
+		shallow.Elem().Set(reflect.ValueOf(rr).Elem())
+		out[i] = shallow.Interface().(dns.RR)
 		out[i].Header().Name = name
 	}
 	return out
@@ -161,7 +169,11 @@ func (v *view) additional(answer []dns.RR) []dns.RR {
 		}
 		seen[key] = true
 		node, _ := v.find(key)
-		out = append(out, owned(ofType(node, dns.TypeA, dns.TypeAAAA), target)...)
+		extra := ofType(node, dns.TypeA, dns.TypeAAAA)
+		if len(out)+len(extra) > maxAdditional {
+			break
+		}
+		out = append(out, owned(extra, target)...)
 	}
 	return out
 }

@@ -38,7 +38,6 @@ var _ = Describe("A fault", func() {
 		Entry("there is no such name", nstest.NXDomain, notFound),
 		Entry("the server fails", nstest.ServFail, failed),
 		Entry("the server refuses", nstest.Refused, failed),
-		Entry("there is no answer", nstest.Lost, failed),
 	)
 
 	It("that truncates answers has resolvers ask over TCP", func() {
@@ -87,10 +86,26 @@ var _ = Describe("A fault", func() {
 	It("of one family leaves the other", func() {
 		set(nstest.DNSConfig{Faults: []nstest.DNSFault{{Name: "web", Type: "AAAA", Answer: nstest.ServFail}}})
 		expectFound(client, "web", found(web.Addr().String()))
-		set(nstest.DNSConfig{Faults: []nstest.DNSFault{{Name: "web", Type: "AAAA", Answer: nstest.Lost}}})
-		expectFound(client, "web", found(web.Addr().String()))
 		set(nstest.DNSConfig{})
 		expectFound(client, "web", addresses(web))
+	})
+
+	It("that loses answers makes resolvers give up after some seconds, or do with one family", func() {
+		deaf, half := env.Host("deaf"), env.Host("half")
+		set(nstest.DNSConfig{Faults: []nstest.DNSFault{
+			{Name: "web", Hosts: []string{"deaf"}, Answer: nstest.Lost},
+			{Name: "web", Type: "AAAA", Hosts: []string{"half"}, Answer: nstest.Lost},
+		}})
+		results := map[*nstest.Host]chan []finding{}
+		for _, h := range []*nstest.Host{deaf, half, client} {
+			result := make(chan []finding, 1)
+			results[h] = result
+			go func() { result <- find(h, "web") }()
+		}
+		expectFindings(<-results[client], addresses(web))
+		expectFindings(<-results[deaf], failed)
+		expectFindings(<-results[half], found(web.Addr().String()))
+		Expect(asked(func(q nstest.Query) bool { return q.Host == "deaf" })).To(And(Not(BeEmpty()), HaveEach(And(HaveField("Fault", BeTrue()), HaveField("RCode", "")))))
 	})
 
 	It("delays answers, which those who wait for get", func() {

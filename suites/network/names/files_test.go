@@ -1,6 +1,7 @@
 package names_test
 
 import (
+	"context"
 	"os"
 
 	"github.com/hermetic-go/nstest/nstest"
@@ -36,11 +37,7 @@ var _ = Describe("The files of a host", func() {
 			if r.name == "Host.LookupNetIP" {
 				continue
 			}
-			want := want
-			if r.name == "getent" && want == notFound {
-				want = none
-			}
-			Expect(r.find(client, name)).To(Equal(want), "%s by %s", name, r.name)
+			Expect(r.find(client, name)).To(Equal(r.tells(want)), "%s by %s", name, r.name)
 		}
 	}
 
@@ -56,6 +53,17 @@ var _ = Describe("The files of a host", func() {
 		write("/etc/resolv.conf", conf+"search shop.test\noptions ndots:2\n")
 		programs("api.v2", found("192.0.2.2"))
 		Expect(os.ReadFile("/etc/resolv.conf")).To(BeEquivalentTo(conf), "the file is the host's alone")
+	})
+
+	It("name no domain, but a host whose name has one looks there first", func() {
+		db := env.Host("db.shop")
+		programs("db", notFound)
+		client = env.Host("api.shop")
+		programs("db", addresses(db))
+		programs("db.", notFound)
+		_, err := client.LookupNetIP(context.Background(), "db")
+		Expect(judge(nil, err)).To(Equal(notFound))
+		Expect(client.LookupNetIP(context.Background(), "db.shop")).To(ConsistOf(db.Addrs()))
 	})
 
 	It("come before the server, and know localhost and the host", func() {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/require"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -102,25 +102,37 @@ func lookUp(name string) int {
 	return 0
 }
 
-// expectFound looks a name up in a host with each resolver, at the same time.
-func expectFound(h *nstest.Host, name string, want finding) {
-	GinkgoHelper()
-	if _, err := exec.LookPath("getent"); err != nil {
-		Fail("the C library's getent is not on this machine: install it")
-	}
+// find looks a name up in a host with each resolver, at the same time.
+func find(h *nstest.Host, name string) []finding {
 	got := make([]finding, len(resolvers))
 	var wg sync.WaitGroup
 	for i, r := range resolvers {
 		wg.Go(func() { got[i] = r.find(h, name) })
 	}
 	wg.Wait()
+	return got
+}
+
+// expectFound expects each resolver to find this for a name in a host.
+func expectFound(h *nstest.Host, name string, want finding) {
+	GinkgoHelper()
+	expectFindings(find(h, name), want)
+}
+
+func expectFindings(got []finding, want finding) {
+	GinkgoHelper()
+	require.Program("getent")
 	for i, r := range resolvers {
-		want := want
-		if r.name == "getent" && (want == notFound || want == failed) {
-			want = none
-		}
-		Expect(got[i]).To(Equal(want), "%s in %s, by %s", name, h.Name(), r.name)
+		Expect(got[i]).To(Equal(r.tells(want)), "by %s", r.name)
 	}
+}
+
+// tells is what the resolver can tell of a finding.
+func (r resolver) tells(f finding) finding {
+	if r.name == "getent" && (f == notFound || f == failed) {
+		return none
+	}
+	return f
 }
 
 // addresses are all of hosts.
