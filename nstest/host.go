@@ -55,6 +55,13 @@ type Attachment struct {
 	Addrs   []netip.Addr // at most one of each family; a family without one gets the next free address
 	MAC     string       // default: derived from the address
 
+	// Auto has the host find its IPv6 address and default route by itself, as most machines do: it listens to router
+	// advertisements and makes an address of each prefix that they announce (SLAAC, RFC 4862). It has a link-local address
+	// and an IPv4 one, if the network has IPv4, when AddHost returns, and asks for an advertisement. Addrs and DNS know
+	// nothing of an address that it finds; that is the prefix with the modified EUI-64 of the link's MAC. A host without
+	// Auto ignores advertisements.
+	Auto bool
+
 	NoGateway bool // a host has no default route there; a router is not the network's gateway
 }
 

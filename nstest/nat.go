@@ -20,8 +20,13 @@ type NAT struct {
 	UDPTimeout time.Duration // without traffic, in whole seconds; default: 30 s
 	TCPTimeout time.Duration // of an established connection; default: 2 h 4 min
 
-	NAT66 bool         // IPv6 too
-	NPTv6 netip.Prefix // IPv6 prefix translation (RFC 6296): what the inside prefix is outside
+	NAT66 bool // IPv6 too
+
+	// NPTv6 translates IPv6 addresses one to one, in both directions (RFC 6296), and is what the prefix inside is outside: of at
+	// most 64 bits. The prefix inside has as many bits, and the networks inside are all in it. A host inside is reached at the
+	// translated address from wherever NPTv6 is routed to the router, whose own packets stay as they are. Packets pass through
+	// this program, which some thousands a second do not mind.
+	NPTv6 netip.Prefix
 }
 
 // NATKind says whom a mapping lets in. The names are those of RFC 3489.
@@ -58,10 +63,16 @@ type Forward struct {
 	To      netip.AddrPort
 }
 
-// NAT64 lets hosts that have IPv6 alone reach those that have IPv4 (RFC 6146). See DNSConfig.DNS64 for the names.
+// NAT64 lets hosts that have IPv6 alone reach those that have IPv4 (RFC 6146, RFC 7915): whoever has a route to Prefix through
+// the router reaches 10.2.0.3 as 64:ff9b::10.2.0.3, with TCP, UDP and ping, and gets the ICMP errors of the way. It is for
+// private IPv4 addresses as well. See DNSConfig.DNS64 for the names.
+//
+// Other protocols are dropped, as are fragments of ICMP messages. 4095 IPv6 addresses can use it at a time: one more, and the one
+// that has been silent for longest loses its connections. Packets pass through this program, which some thousands a second do not
+// mind.
 type NAT64 struct {
-	Outside string       // the network on which the router's IPv4 address stands for those inside
-	Prefix  netip.Prefix // default: 64:ff9b::/96 (RFC 6052)
+	Outside string       // the network on which the router's IPv4 address stands for those inside; no other is reached
+	Prefix  netip.Prefix // a /96; default: 64:ff9b::/96 (RFC 6052)
 }
 
 func (n NAT) params() (wire.NAT, error) {

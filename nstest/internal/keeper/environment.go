@@ -35,6 +35,7 @@ type environment struct {
 	procs    map[int]*process
 	faults   map[int][][]string
 	number   int
+	nameless uint32  // how many hosts had no address from which to derive their MAC
 	plots    []*plot // for hosts to come
 	built    int     // hosts that were asked for
 	closed   bool

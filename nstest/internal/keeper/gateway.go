@@ -104,6 +104,9 @@ func (e *environment) direct(h *host) error {
 			continue
 		}
 		for i, is4 := range families {
+			if c.auto && !is4 {
+				continue
+			}
 			if gw := c.network.via(is4); gw.IsValid() && !c.has(gw) && !wanted[i].via.IsValid() {
 				wanted[i] = hop{gw, c.index}
 			}

@@ -42,8 +42,9 @@ type host struct {
 	mu       sync.Mutex
 	cables   []*cable
 	declared declared
-	once     sync.Once
-	err      error
+	services
+	once sync.Once
+	err  error
 }
 
 // A cable connects a host with a network.
@@ -54,6 +55,7 @@ type cable struct {
 	index   int
 	port    lan.PortID
 
+	auto      bool // the host takes its IPv6 address and default route from router advertisements
 	noGateway bool // its network's gateway is none of the host's, nor is the host the gateway
 }
 
@@ -113,6 +115,7 @@ func sockets(p *pid1.Program, sysctls []sysctl) {
 	}
 
 	pin(p, sysctls)
+	pin(p, []sysctl{deaf})
 	p.Return(p.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE))
 	udp := p.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
 	p.Call("set lo up", unix.SYS_IOCTL, udp.Arg(), pid1.Int(unix.SIOCSIFFLAGS), p.Bytes(ifreq))
@@ -165,6 +168,9 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 		c.port = ids[0]
 		c.configure(&msgs)
 	}
+	if err := heed(netns, cables); err != nil {
+		return err
+	}
 	if err := h.route.Send(&msgs); err != nil {
 		return err
 	}
@@ -209,6 +215,9 @@ func (c *cable) wait(ctx context.Context, route *rtnl.Conn) error {
 	if err := route.WaitUp(ctx, c.index); err != nil {
 		return err
 	}
+	if c.auto {
+		return c.solicit(ctx, route)
+	}
 	for _, a := range c.addrs {
 		if a.Addr().Is6() {
 			if err := route.WaitAddr(ctx, a.Addr()); err != nil {
@@ -234,7 +243,7 @@ func derivedMAC(addrs []netip.Prefix) net.HardwareAddr {
 // close lets go of the host; its init has ended or ends with the environment's.
 func (h *host) close() error {
 	h.once.Do(func() {
-		var errs []error
+		errs := []error{h.end()}
 		if h.outbound != nil {
 			errs = append(errs, h.outbound.Close())
 		}
@@ -415,16 +424,16 @@ func (e *environment) enter(k string, p wire.HostParams, r *routing) ([]*cable, 
 				return nil, refuse(unix.EINVAL, "host %q is to be on network %q twice", p.Name, n.name)
 			}
 		}
-		c := &cable{network: n, noGateway: a.NoGateway}
-		if r.mayBeGateway(c) {
+		c := &cable{network: n, auto: a.Auto, noGateway: a.NoGateway}
+		if r.mayBeGateway(c) { // never one that is automatic
 			a.Addrs = n.first(a.Addrs)
 		}
-		if c.addrs, err = n.reserve(p.Name, a.Addrs); err != nil {
+		if c.addrs, err = n.reserveFor(p.Name, a); err != nil {
 			release()
 			return nil, err
 		}
 		cables = append(cables, c)
-		if c.mac = derivedMAC(c.addrs); a.MAC != "" {
+		if c.mac = e.macFor(c.addrs); a.MAC != "" {
 			if c.mac, err = net.ParseMAC(a.MAC); err != nil || len(c.mac) != 6 || c.mac[0]&1 != 0 {
 				release()
 				return nil, refuse(unix.EINVAL, "host %q: %q is not a unicast MAC address such as 02:00:00:00:00:01", p.Name, a.MAC)

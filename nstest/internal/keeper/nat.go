@@ -58,7 +58,8 @@ func checkNATs(router string, on []*network, nats []wire.NAT) error {
 			return refuse(unix.E2BIG, "%d forwards: a router has %d at most", forwards, maxForwards)
 		}
 	}
-	return nil
+	_, err := prefixNATs(router, nats, on)
+	return err
 }
 
 func checkNAT(router string, on []*network, n wire.NAT) error {
@@ -88,7 +89,7 @@ func checkNAT(router string, on []*network, n wire.NAT) error {
 		return refuse(unix.EINVAL, "NAT: NAT66 and NPTv6 are two ways to translate the same packets: choose one")
 	}
 	for _, is4 := range families {
-		if !is4 && !n.NAT66 || is4 && n.NAT66 && !outside.has(true) {
+		if !is4 && !n.NAT66 || is4 && n.NAT66 && !outside.has(true) || n.NPTv6.IsValid() {
 			continue
 		}
 		if !outside.has(is4) {

@@ -1,10 +1,103 @@
 package keeper
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+	"github.com/hermetic-go/nstest/nstest/internal/translate"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
 )
 
+// checkNAT64 refuses a NAT64 that a router on these networks cannot be.
+func checkNAT64(router string, n *wire.NAT64, on []*network) error {
+	if n == nil {
+		return nil
+	}
+	outside := find(on, n.Outside)
+	if outside == nil {
+		return refuse(unix.EINVAL, "NAT64 with the network %q outside: router %q is not on it", n.Outside, router)
+	}
+	if !outside.has(true) {
+		return refuse(unix.EINVAL, "NAT64 with the network %q outside: it has no IPv4", n.Outside)
+	}
+	if !slices.ContainsFunc(on, func(o *network) bool { return o.ipv6().IsValid() }) {
+		return refuse(unix.EINVAL, "NAT64: router %q is on no network that has IPv6", router)
+	}
+	prefix := prefixOfNAT64(n)
+	if _, err := translate.NewNAT64(prefix); err != nil {
+		return refuse(unix.EINVAL, "NAT64: %v", err)
+	}
+	for _, o := range on {
+		for _, p := range o.prefixes {
+			if p.Overlaps(prefix) {
+				return refuse(unix.EINVAL, "NAT64: the prefix %s overlaps %s of network %q", prefix, p, o.name)
+			}
+			if p.Overlaps(translate.Pool) {
+				return refuse(unix.EINVAL, "NAT64: network %q has %s, and %s is what the router uses itself", o.name, p, translate.Pool)
+			}
+		}
+	}
+	return nil
+}
+
+func prefixOfNAT64(n *wire.NAT64) netip.Prefix {
+	if n.Prefix == (netip.Prefix{}) {
+		return translate.WellKnown
+	}
+	return n.Prefix
+}
+
+// setNAT64 makes a router a NAT64, in the place of the one that it is; nil makes it none.
+//
+// Packets to the prefix are routed to a device whose other end is the translator's. It gives each IPv6 host an IPv4 address of
+// its own, of a pool that nobody else sees: the kernel's masquerade makes one out of many.
 func (e *environment) setNAT64(h *host, n *wire.NAT64) error {
-	return refuse(unix.ENOSYS, "this is still to be built")
+	if err := checkNAT64(h.name, n, h.networks()); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone {
+		return refuse(unix.ESHUTDOWN, "host %q is being removed", h.name)
+	}
+	old := h.nat64
+	h.nat64 = nil
+	if err := old.remove(h); err != nil {
+		return fmt.Errorf("end NAT64: %w", err)
+	}
+	if n == nil {
+		if old == nil {
+			return nil
+		}
+		return h.inside(translate.Unmasquerade)
+	}
+	t, err := translate.NewNAT64(prefixOfNAT64(n))
+	if err != nil {
+		return err
+	}
+	outside := 0
+	for _, c := range h.cables {
+		if c.network.name == n.Outside {
+			outside = c.index
+		}
+	}
+	x, err := newTranslator(h, "nat64", nat64Index, t)
+	if err != nil {
+		return err
+	}
+	if err = h.inside(func() error { return translate.Masquerade(outside, x.index) }); err == nil {
+		var msgs rtnl.Batch
+		msgs.NewRoute(rtnl.RouteSpec{Dst: translate.Pool, Index: x.index})
+		msgs.NewRoute(rtnl.RouteSpec{Dst: prefixOfNAT64(n), Gateway: beyond, Index: x.index})
+		err = h.route.Send(&msgs)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("NAT64: %w", err), x.remove(h), h.inside(translate.Unmasquerade))
+	}
+	h.nat64 = x
+	return nil
 }

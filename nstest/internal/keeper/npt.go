@@ -1,16 +1,179 @@
 package keeper
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+	"github.com/hermetic-go/nstest/nstest/internal/translate"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
 )
 
-// setNPT replaces the prefix translations of a router: those of the NATs that have one.
-func (e *environment) setNPT(h *host, nats []wire.NAT) error {
+// nptTable has the route of packets that are to be translated on their way out, and nptPriority is that of the rule by which
+// they find it: before all others but that of the host's own addresses.
+const (
+	nptTable    = 0x6e707436
+	nptPriority = 1
+)
+
+// A prefixNAT is one translation of prefixes.
+type prefixNAT struct {
+	translate.NPT
+	site       netip.Prefix // that Inside is in
+	inside     []string
+	outside    string
+	translated netip.Prefix // what the site is outside
+}
+
+// prefixNATs are the translations of prefixes among nats, for a router on these networks.
+func prefixNATs(router string, nats []wire.NAT, on []*network) (list []prefixNAT, err error) {
 	for _, n := range nats {
-		if n.NPTv6.IsValid() {
-			return refuse(unix.ENOSYS, "this is still to be built")
+		if n.NPTv6 == (netip.Prefix{}) {
+			continue
+		}
+		p, err := prefixNATOf(router, n, on)
+		if err != nil {
+			return nil, fmt.Errorf("NPTv6 to %s: %w", n.NPTv6, err)
+		}
+		for _, other := range list {
+			if other.site.Overlaps(p.site) || other.translated.Overlaps(n.NPTv6) {
+				return nil, refuse(unix.EINVAL, "NPTv6 to %s and to %s: the prefixes of one overlap those of the other", n.NPTv6, other.translated)
+			}
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+func prefixNATOf(router string, n wire.NAT, on []*network) (p prefixNAT, err error) {
+	switch {
+	case !n.NPTv6.IsValid() || !n.NPTv6.Addr().Is6() || n.NPTv6.Addr().Is4In6():
+		return p, refuse(unix.EINVAL, "it is not an IPv6 prefix such as 2001:db8:1::/48")
+	case n.NPTv6.Bits() > 64:
+		return p, refuse(unix.EINVAL, "it is longer than /64: RFC 6296 translates no part of the interface identifier")
+	case n.NAT66:
+		return p, refuse(unix.EINVAL, "NAT66 and NPTv6 are two ways to translate IPv6: choose one")
+	}
+	p = prefixNAT{outside: n.Outside, translated: n.NPTv6, inside: n.Inside}
+	if find(on, n.Outside) == nil {
+		return p, refuse(unix.EINVAL, "the network %q is outside, and router %q is not on it", n.Outside, router)
+	}
+	if len(p.inside) == 0 {
+		for _, o := range on {
+			if o.name != n.Outside && o.ipv6().IsValid() {
+				p.inside = append(p.inside, o.name)
+			}
 		}
 	}
+	for _, o := range on {
+		prefix := o.ipv6()
+		switch {
+		case o.name == n.Outside && !prefix.IsValid():
+			return p, refuse(unix.EINVAL, "the network %q is outside and has no IPv6", o.name)
+		case prefix.IsValid() && prefix.Overlaps(n.NPTv6):
+			return p, refuse(unix.EINVAL, "network %q has %s, where hosts look for each other on the link: choose a prefix that is routed to router %q", o.name, prefix, router)
+		case !slices.Contains(p.inside, o.name):
+			continue
+		case o.name == n.Outside:
+			return p, refuse(unix.EINVAL, "the network %q is inside and outside", o.name)
+		case !prefix.IsValid():
+			return p, refuse(unix.EINVAL, "the network %q is inside and has no IPv6", o.name)
+		case prefix.Bits() < n.NPTv6.Bits():
+			return p, refuse(unix.EINVAL, "the network %q is inside and larger: it has %s", o.name, prefix)
+		}
+		site := netip.PrefixFrom(prefix.Addr(), n.NPTv6.Bits()).Masked()
+		if p.site.IsValid() && site != p.site {
+			return p, refuse(unix.EINVAL, "the networks inside are not all in %s, as %s of network %q shows: translate each by a NAT of its own", p.site, prefix, o.name)
+		}
+		p.site = site
+	}
+	for _, name := range p.inside {
+		if find(on, name) == nil {
+			return p, refuse(unix.EINVAL, "the network %q is inside, and router %q is not on it", name, router)
+		}
+	}
+	if !p.site.IsValid() {
+		return p, refuse(unix.EINVAL, "no network is inside")
+	}
+	if p.NPT, err = translate.NewNPT(p.site, n.NPTv6); err != nil {
+		return p, refuse(unix.EINVAL, "%v", err)
+	}
+	return p, nil
+}
+
+// setNPT makes a router translate the prefixes of those nats that have NPTv6, in the place of all that it has translated.
+//
+// Packets to a prefix outside are routed to a device whose other end is the translator's, and so are those that come from inside
+// and are about to leave on the network outside, whatever route leads them there.
+func (e *environment) setNPT(h *host, nats []wire.NAT) error {
+	list, err := prefixNATs(h.name, nats, h.networks())
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone {
+		return refuse(unix.ESHUTDOWN, "host %q is being removed", h.name)
+	}
+	if h.npt != nil {
+		old := h.npt
+		h.npt = nil
+		if err := errors.Join(old.remove(h), h.endNPT()); err != nil {
+			return fmt.Errorf("end NPTv6: %w", err)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	index := func(network string) int {
+		for _, c := range h.cables {
+			if c.network.name == network {
+				return c.index
+			}
+		}
+		return 0
+	}
+	var npts translate.NPTs
+	var leads []translate.Lead
+	for _, p := range list {
+		l := translate.Lead{From: p.site, Outside: index(p.outside)}
+		for _, name := range p.inside {
+			l.Inside = append(l.Inside, index(name))
+		}
+		npts, leads = append(npts, p.NPT), append(leads, l)
+	}
+	x, err := newTranslator(h, "npt", nptIndex, npts)
+	if err != nil {
+		return err
+	}
+	var msgs rtnl.Batch
+	for _, p := range list {
+		msgs.NewRoute(rtnl.RouteSpec{Dst: p.translated, Gateway: beyond, Index: x.index})
+	}
+	msgs.NewRoute(rtnl.RouteSpec{Gateway: beyond, Index: x.index, Table: nptTable})
+	msgs.NewRule(nptRule)
+	if err = h.route.Send(&msgs); err == nil {
+		err = h.inside(func() error { return translate.LeadOut(leads) })
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("NPTv6: %w", err), x.remove(h), h.endNPT())
+	}
+	h.npt = x
 	return nil
+}
+
+var nptRule = rtnl.RuleSpec{IPv6: true, Mark: translate.Mark, Table: nptTable, Priority: nptPriority}
+
+// endNPT takes away what does not go with the device.
+func (h *host) endNPT() error {
+	var msgs rtnl.Batch
+	msgs.DelRule(nptRule)
+	err := h.route.Send(&msgs)
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	return errors.Join(err, h.inside(translate.LeadNothing))
 }

@@ -24,7 +24,7 @@ type routing struct {
 // is held.
 func (r *routing) mayBeGateway(c *cable) bool {
 	switch n := c.network; {
-	case r == nil || c.noGateway || n.router != nil && n.router != c:
+	case r == nil || c.noGateway || c.auto || n.router != nil && n.router != c:
 		return false
 	case n.gateway.IsValid():
 		return c.has(n.gateway)
@@ -131,10 +131,13 @@ func (e *environment) checkRouter(p wire.RouterParams) error {
 			return refuse(unix.EINVAL, "a rule for packets from network %q: router %q is not on it", r.In, p.Name)
 		}
 	}
-	if n := p.NAT64; n != nil && find(on, n.Outside) == nil {
-		return refuse(unix.EINVAL, "NAT64: router %q is not on the network %q, its Outside", p.Name, n.Outside)
+	if err := checkNATs(p.Name, on, p.NAT); err != nil {
+		return err
 	}
-	return checkNATs(p.Name, on, p.NAT)
+	if err := checkNAT64(p.Name, p.NAT64, on); err != nil {
+		return err
+	}
+	return checkAdvertise(p.Name, p.Advertise, on)
 }
 
 func (n *network) contains(a netip.Addr) bool {

@@ -142,6 +142,7 @@ type Attachment struct {
 	Addrs   []netip.Addr // none means the next free ones of the network
 	MAC     string
 
+	Auto      bool // the IPv6 address and default route come from router advertisements
 	NoGateway bool // a host has no default route there; a router is not the network's gateway
 }
 

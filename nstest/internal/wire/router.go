@@ -87,7 +87,7 @@ type Advertisement struct {
 	Network   string
 	Prefixes  []netip.Prefix
 	Interval  time.Duration
-	Lifetime  time.Duration // as a default router; 0 = three intervals, negative = none
+	Lifetime  time.Duration // as a default router; 0 = 30 min, negative = none
 	MTU       int
 	DNS       []netip.Addr
 	Search    []string

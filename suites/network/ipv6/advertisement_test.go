@@ -1,0 +1,252 @@
+package ipv6_test
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+// An overheard is a router advertisement as it came over the wire.
+type overheard struct {
+	from     netip.Addr
+	lifetime uint16
+	flags    byte
+	options  map[byte][]byte // by type; the last of each
+}
+
+// listen hears the advertisements of a network in the host.
+func listen(h *nstest.Host) <-chan overheard {
+	GinkgoHelper()
+	var c net.PacketConn
+	Expect(h.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.IPPROTO_ICMPV6)
+		if err != nil {
+			return os.NewSyscallError("socket", err)
+		}
+		f := os.NewFile(uintptr(fd), "icmpv6")
+		defer f.Close()
+		c, err = net.FilePacketConn(f)
+		return err
+	})).To(Succeed())
+	heard := make(chan overheard, 1000)
+	done := make(chan struct{})
+	DeferCleanup(func() {
+		Expect(c.Close()).To(Succeed())
+		<-done
+	})
+	go func() {
+		defer close(done)
+		b := make([]byte, 1500)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			if a := netip.MustParseAddr(from.String()); b[0] == 134 && n >= 16 {
+				heard <- parse(a.WithZone(""), b[:n])
+			}
+		}
+	}()
+	return heard
+}
+
+func parse(from netip.Addr, b []byte) overheard {
+	o := overheard{from: from, flags: b[5], lifetime: binary.BigEndian.Uint16(b[6:]), options: map[byte][]byte{}}
+	for rest := b[16:]; len(rest) >= 8 && rest[1] > 0; rest = rest[8*int(rest[1]):] {
+		o.options[rest[0]] = append([]byte(nil), rest[:8*int(rest[1])]...)
+	}
+	return o
+}
+
+// addresses are the global IPv6 addresses that a host has now.
+func addresses(h *nstest.Host) []string {
+	var list []string
+	err := h.Do(func() error {
+		all, err := net.InterfaceAddrs()
+		for _, a := range all {
+			if p := netip.MustParsePrefix(a.String()); p.Addr().Is6() && p.Addr().IsGlobalUnicast() {
+				list = append(list, p.String())
+			}
+		}
+		return err
+	})
+	Expect(err).NotTo(HaveOccurred())
+	return list
+}
+
+// defaultRoutes are the next hops of a host's IPv6 default routes.
+func defaultRoutes(h *nstest.Host) []string {
+	var list []string
+	err := h.Do(func() error {
+		table, err := os.ReadFile("/proc/1/net/ipv6_route")
+		for line := range strings.Lines(string(table)) {
+			f := strings.Fields(line)
+			if strings.Trim(f[0], "0") == "" && f[1] == "00" && f[9] != "lo" {
+				list = append(list, hex(f[4]).String())
+			}
+		}
+		return err
+	})
+	Expect(err).NotTo(HaveOccurred())
+	return list
+}
+
+func hex(s string) netip.Addr {
+	var b strings.Builder
+	for i := 0; i < len(s); i += 4 {
+		b.WriteString(":" + s[i:i+4])
+	}
+	return netip.MustParseAddr(b.String()[1:])
+}
+
+// mtu is that of IPv6 packets, which an advertisement sets.
+func mtu(h *nstest.Host) string {
+	var value string
+	Expect(h.Do(func() error {
+		b, err := os.ReadFile("/proc/sys/net/ipv6/conf/eth0/mtu")
+		value = strings.TrimSpace(string(b))
+		return err
+	})).To(Succeed())
+	return value
+}
+
+// own is the address that a host makes of a prefix (RFC 4291, appendix A).
+func own(prefix netip.Prefix, h *nstest.Host) netip.Addr {
+	GinkgoHelper()
+	mac, err := net.ParseMAC(h.Links()[0].MAC())
+	Expect(err).NotTo(HaveOccurred())
+	b := prefix.Addr().As16()
+	copy(b[8:], []byte{mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
+	return netip.AddrFrom16(b)
+}
+
+var auto = nstest.Attachment{Network: "lan6", Auto: true}
+
+var _ = Describe("a router that advertises itself", func() {
+	var router *nstest.Router
+	var linkLocal netip.Addr
+	prefix := netip.MustParsePrefix("2001:db8:5::/64")
+
+	BeforeEach(func() {
+		addNetwork(nstest.NetworkConfig{Name: "lan6", NoIPv4: true, Prefixes: []netip.Prefix{prefix}})
+		addNetwork(nstest.NetworkConfig{Name: "wan6", NoIPv4: true})
+		router = addRouter(nstest.RouterConfig{Name: "router", Networks: on("lan6", "wan6")})
+		linkLocal = own(netip.MustParsePrefix("fe80::/64"), router.Host)
+	})
+
+	It("gives hosts an address, a default route and an MTU", func(ctx SpecContext) {
+		server := addHost("server", on("wan6")...)
+		host := addHost("auto", auto)
+		deaf := addHost("deaf", on("lan6")...)
+		had := addresses(deaf)
+		Expect(host.Addrs()).To(BeEmpty())
+		heard := listen(host)
+		Expect(addresses(host)).To(BeEmpty())
+		Expect(defaultRoutes(host)).To(BeEmpty())
+		Expect(mtu(host)).To(Equal("1500"))
+
+		Expect(router.Advertise(nstest.Advertisement{Network: "lan6", MTU: 1400, Interval: 50 * time.Millisecond})).To(Succeed())
+		address := own(prefix, host)
+		Eventually(addresses).WithArguments(host).Should(ConsistOf(address.String() + "/64"))
+		Eventually(defaultRoutes).WithArguments(host).Should(ConsistOf(linkLocal.String()))
+		Eventually(mtu).WithArguments(host).Should(Equal("1400"))
+
+		By("which it reaches others with")
+		l, err := server.Listen("tcp", ":80")
+		Expect(err).NotTo(HaveOccurred())
+		defer l.Close()
+		c, err := host.DialContext(ctx, "tcp", netip.AddrPortFrom(addr6(server, "wan6"), 80).String())
+		Expect(err).NotTo(HaveOccurred())
+		defer c.Close()
+		accepted, err := l.Accept()
+		Expect(err).NotTo(HaveOccurred())
+		defer accepted.Close()
+		Expect(netip.MustParseAddrPort(accepted.RemoteAddr().String()).Addr()).To(Equal(address))
+
+		By("while a host that has its addresses already listens to nobody")
+		var ad overheard
+		for range 3 { // that crossed the network after the host took its address
+			Eventually(heard).Should(Receive(&ad))
+		}
+		Expect(addresses(deaf)).To(Equal(had))
+		Expect(ad.from).To(Equal(linkLocal))
+		Expect(ad.lifetime).To(Equal(uint16(1800)))
+	}, NodeTimeout(20*time.Second))
+
+	It("answers a host that asks", func() {
+		Expect(router.Advertise(nstest.Advertisement{Network: "lan6", Interval: 30 * time.Minute})).To(Succeed())
+		host := addHost("auto", auto)
+		Eventually(addresses).WithArguments(host).Should(ConsistOf(own(prefix, host).String() + "/64"))
+	})
+
+	It("sends what it is told, and says when it ends", func() {
+		heard := listen(addHost("listener", on("lan6")...))
+		Expect(router.Advertise(nstest.Advertisement{
+			Network: "lan6", Interval: 30 * time.Millisecond, Lifetime: time.Hour, Managed: true, Other: true, MTU: 1300,
+			Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:6::/64")}, Preferred: time.Minute, Valid: time.Hour,
+			DNS: []netip.Addr{netip.MustParseAddr("2001:db8::53")}, Search: []string{"corp.example"}, NAT64: netip.MustParsePrefix("64:ff9b::/96"),
+		})).To(Succeed())
+		var ad overheard
+		Eventually(heard).Should(Receive(&ad))
+		Expect(ad.from).To(Equal(linkLocal))
+		Expect(ad.lifetime).To(Equal(uint16(3600)))
+		Expect(ad.flags).To(Equal(byte(0xc0)))
+		mac, err := net.ParseMAC(router.Link("lan6").MAC())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ad.options[1]).To(HaveSuffix(string(mac)))
+		prefix := netip.MustParseAddr("2001:db8:6::").As16()
+		Expect(ad.options[3]).To(Equal(append([]byte{3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 0, 60, 0, 0, 0, 0}, prefix[:]...)))
+		Expect(ad.options[5]).To(Equal([]byte{5, 1, 0, 0, 0, 0, 5, 20}))
+		dns := netip.MustParseAddr("2001:db8::53").As16()
+		Expect(ad.options[25]).To(HaveSuffix(string(dns[:])))
+		Expect(string(ad.options[31])).To(ContainSubstring("\x04corp\x07example\x00"))
+		Expect(ad.options[38]).To(HaveSuffix("\x00\x64\xff\x9b\x00\x00\x00\x00\x00\x00\x00\x00"))
+
+		By("once it ends")
+		Expect(router.Advertise()).To(Succeed())
+		Eventually(func() uint16 { return (<-heard).lifetime }).Should(BeZero())
+		Consistently(heard, "200ms").ShouldNot(Receive())
+	})
+
+	It("is no default router any more when it ends", func() {
+		host := addHost("auto", auto)
+		Expect(router.Advertise(nstest.Advertisement{Network: "lan6"})).To(Succeed())
+		Eventually(defaultRoutes).WithArguments(host).Should(ConsistOf(linkLocal.String()))
+		Expect(router.Advertise()).To(Succeed())
+		Eventually(defaultRoutes).WithArguments(host).Should(BeEmpty())
+		Expect(addresses(host)).To(ConsistOf(own(prefix, host).String() + "/64"))
+	})
+
+	DescribeTable("refuses what cannot be", func(ad nstest.Advertisement, reason string) {
+		Expect(router.Advertise(ad)).To(MatchError(ContainSubstring(reason)))
+	},
+		Entry("elsewhere", nstest.Advertisement{Network: "nowhere"}, `"router" is not on it`),
+		Entry("too often", nstest.Advertisement{Network: "lan6", Interval: time.Millisecond}, "between 30ms and 30m"),
+		Entry("for too long", nstest.Advertisement{Network: "lan6", Lifetime: 3 * time.Hour}, "between 1s and 2h30m"),
+		Entry("too small packets", nstest.Advertisement{Network: "lan6", MTU: 1000}, "between 1280 and the network's own, 1500"),
+		Entry("a long prefix", nstest.Advertisement{Network: "lan6", Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/80")}}, "must be a /64"),
+		Entry("an IPv4 prefix", nstest.Advertisement{Network: "lan6", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, "not a prefix of IPv6"),
+		Entry("an IPv4 name server", nstest.Advertisement{Network: "lan6", DNS: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}, "not a plain IPv6 address"),
+		Entry("a NAT64 prefix of a strange length", nstest.Advertisement{Network: "lan6", NAT64: netip.MustParsePrefix("2001:db8::/50")}, "32, 40, 48, 56, 64 or 96"),
+		Entry("addresses that are preferred after their end", nstest.Advertisement{Network: "lan6", Preferred: time.Hour, Valid: time.Minute}, "valid for 1m0s only"),
+	)
+
+	It("has nothing to say where there is no IPv6, and neither has a host that listens there", func() {
+		addNetwork(nstest.NetworkConfig{Name: "old", NoIPv6: true})
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: on("old"), Advertise: []nstest.Advertisement{{Network: "old"}}})
+		Expect(err).To(MatchError(ContainSubstring("it has no IPv6")))
+		_, err = nstest.Current().AddHost(nstest.HostConfig{Name: "h", Networks: []nstest.Attachment{{Network: "old", Auto: true}}})
+		Expect(err).To(MatchError(ContainSubstring(`network "old" has no IPv6`)))
+		_, err = nstest.Current().AddHost(nstest.HostConfig{Name: "h", Networks: []nstest.Attachment{{Network: "lan6", Auto: true, Addrs: []netip.Addr{prefix.Addr().Next()}}}})
+		Expect(err).To(MatchError(ContainSubstring("by itself")))
+	})
+})

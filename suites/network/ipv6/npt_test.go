@@ -1,0 +1,142 @@
+package ipv6_test
+
+import (
+	"net/netip"
+	"os"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+// overhear returns the first UDP packet, from its IPv6 header on, that reaches a host.
+func overhear(h *nstest.Host) (next func() []byte) {
+	GinkgoHelper()
+	var f *os.File
+	Expect(h.Do(func() error {
+		all := uint16(unix.ETH_P_IPV6)
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, int(all<<8|all>>8))
+		f = os.NewFile(uintptr(fd), "packet")
+		return os.NewSyscallError("socket", err)
+	})).To(Succeed())
+	DeferCleanup(f.Close)
+	return func() []byte {
+		GinkgoHelper()
+		b := make([]byte, 1<<16)
+		for {
+			n, err := f.Read(b)
+			Expect(err).NotTo(HaveOccurred())
+			if n > 48 && b[6] == unix.IPPROTO_UDP {
+				return b[:n]
+			}
+		}
+	}
+}
+
+// sum is the one's complement sum of RFC 1071.
+func sum(b []byte) uint16 {
+	var s uint32
+	for i, v := range b {
+		s += uint32(v) << (8 * (1 - i%2))
+	}
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
+
+var _ = Describe("NPTv6", func() {
+	var inside, outside *nstest.Host
+	var router *nstest.Router
+	local := netip.MustParsePrefix("fd01:203:405:1::/64")
+	public := netip.MustParsePrefix("2001:db8:1::/48")
+	// RFC 6296 has this pair as its example.
+	localAddr, publicAddr := netip.MustParseAddr("fd01:203:405:1::1234"), netip.MustParseAddr("2001:db8:1:d550::1234")
+
+	build := func(nat ...nstest.NAT) {
+		GinkgoHelper()
+		addNetwork(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
+		addNetwork(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
+		inside = addHost("inside", nstest.Attachment{Network: "in", Addrs: []netip.Addr{localAddr}})
+		outside = addHost("outside", on("out")...)
+		router = addRouter(nstest.RouterConfig{Name: "router", Networks: []nstest.Attachment{{Network: "in"}, {Network: "out", NoGateway: true}}, NAT: nat})
+		Expect(outside.AddRoute(nstest.Route{To: public, Via: addr6(router.Host, "out")})).To(Succeed())
+		serve(inside)
+		serve(outside)
+	}
+
+	It("has hosts inside known by their public address, and reached there", func() {
+		build(nstest.NAT{Outside: "out", NPTv6: public})
+		to := addr6(outside, "out")
+		first, _, err := fetch(inside, to, "hello")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(first).To(Equal(publicAddr.String() + " sent 5 bytes"))
+		first, _, err = fetch(outside, publicAddr, "hello")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(first).To(Equal(to.String() + " sent 5 bytes"))
+		kind, from, err := ping(outside, publicAddr, 64)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(kind).To(Equal(ipv6.ICMPTypeEchoReply))
+		Expect(from).To(Equal(publicAddr))
+
+		By("errors included")
+		_, err = echo(inside, to, 9999, "nobody listens")
+		Expect(err).To(MatchError(unix.ECONNREFUSED))
+		_, err = echo(outside, publicAddr, 9999, "nobody listens")
+		Expect(err).To(MatchError(unix.ECONNREFUSED))
+		kind, from, err = ping(inside, to, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(kind).To(Equal(ipv6.ICMPTypeTimeExceeded))
+		Expect(from).To(Equal(addr6(router.Host, "in")))
+		kind, _, err = ping(inside, to, 2)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(kind).To(Equal(ipv6.ICMPTypeEchoReply))
+	})
+
+	It("changes no checksum", func() {
+		build(nstest.NAT{Outside: "out", NPTv6: public})
+		to := addr6(outside, "out")
+		inward, outward := overhear(inside), overhear(outside)
+		Expect(echo(inside, to, 7, "hello")).To(Equal("hello"))
+		question, answer := outward(), inward()
+		Expect(question[8:40]).To(Equal(append(publicAddr.AsSlice(), to.AsSlice()...)))
+		Expect(answer[8:40]).To(Equal(append(to.AsSlice(), localAddr.AsSlice()...)))
+		for _, packet := range [][]byte{question, answer} {
+			udp := packet[40:]
+			for _, a := range []netip.Addr{localAddr, publicAddr} { // before and after
+				pseudo := append(append(a.AsSlice(), to.AsSlice()...), 0, unix.IPPROTO_UDP, 0, byte(len(udp)))
+				Expect(sum(append(pseudo, udp...))).To(Equal(uint16(0xffff)))
+			}
+			udp[6]++
+			pseudo := append(append(localAddr.AsSlice(), to.AsSlice()...), 0, unix.IPPROTO_UDP, 0, byte(len(udp)))
+			Expect(sum(append(pseudo, udp...))).NotTo(Equal(uint16(0xffff)), "the check sees a wrong one")
+		}
+	})
+
+	It("is needed", func() {
+		build()
+		unanswered(inside, addr6(outside, "out")) // nobody outside knows the way back
+		unanswered(outside, publicAddr)
+	})
+
+	DescribeTable("says what is wrong before anything is made", func(n nstest.NAT, reason string) {
+		addNetwork(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
+		addNetwork(nstest.NetworkConfig{Name: "in2", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("fd01:203:406:1::/64")}})
+		addNetwork(nstest.NetworkConfig{Name: "old", NoIPv6: true})
+		addNetwork(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "router", Networks: on("in", "in2", "old", "out"), NAT: []nstest.NAT{n}})
+		Expect(err).To(MatchError(ContainSubstring(reason)))
+		Expect(nstest.Current().Network("in").Hosts()).To(BeEmpty())
+	},
+		Entry("a long prefix", nstest.NAT{Outside: "out", Inside: []string{"in"}, NPTv6: netip.MustParsePrefix("2001:db8:1::/80")}, "longer than /64"),
+		Entry("an IPv4 prefix", nstest.NAT{Outside: "out", Inside: []string{"in"}, NPTv6: netip.MustParsePrefix("10.0.0.0/8")}, "not an IPv6 prefix"),
+		Entry("IPv4 alone inside", nstest.NAT{Outside: "out", Inside: []string{"old"}, NPTv6: public}, `the network "old" is inside and has no IPv6`),
+		Entry("IPv4 alone outside", nstest.NAT{Outside: "old", Inside: []string{"in"}, NPTv6: public}, `the network "old" is outside and has no IPv6`),
+		Entry("two sites inside", nstest.NAT{Outside: "out", NPTv6: public}, "translate each by a NAT of its own"),
+		Entry("the prefix of a link", nstest.NAT{Outside: "out", Inside: []string{"in"}, NPTv6: netip.MustParsePrefix("2001:db8:9::/64")}, "choose a prefix that is routed to router"),
+		Entry("a network that it is not on", nstest.NAT{Outside: "out", Inside: []string{"lan"}, NPTv6: public}, `"lan" is inside, and router "router" is not on it`),
+	)
+})
