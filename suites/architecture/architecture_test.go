@@ -138,9 +138,10 @@ func TestNamespacesHaveOneHome(t *testing.T) {
 func TestDangerousImportsHaveOneHome(t *testing.T) {
 	homes := map[string][]string{
 		"github.com/vishvananda/netlink": {"nstest/internal/rtnl/", "suites/network/"}, // which builds the leaks that it looks for
-		"github.com/google/nftables":     {"nstest/internal/lan/", "nstest/internal/firewall/", "nstest/internal/probe/", "suites/network/"},
-		"github.com/miekg/dns":           {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
-		"github.com/onsi/ginkgo/v2":      {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
+		"github.com/google/nftables": {"nstest/internal/lan/", "nstest/internal/firewall/", "nstest/internal/nat/", "nstest/internal/translate/", // a table each
+			"nstest/internal/outbound/", "nstest/internal/probe/", "suites/network/"},
+		"github.com/miekg/dns":      {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
+		"github.com/onsi/ginkgo/v2": {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 	}
 	used := map[string]bool{}
 	for _, f := range files(t) {
