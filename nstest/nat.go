@@ -75,6 +75,13 @@ type NAT64 struct {
 	Prefix  netip.Prefix // a /96; default: 64:ff9b::/96 (RFC 6052)
 }
 
+// SetNAT64 replaces the router's NAT64; nil takes it away. Connections that pass through it are cut, unless they go on before
+// they have given up. After an error that comes from n nothing has changed.
+func (r *Router) SetNAT64(n *NAT64) error {
+	p := wire.NAT64Params{Host: r.name, NAT64: (*wire.NAT64)(n)}
+	return wrap("set NAT64 of", r.env.name, r.name, r.env.call(context.Background(), wire.MethodNAT64, p, nil))
+}
+
 func (n NAT) params() (wire.NAT, error) {
 	p := wire.NAT{Outside: n.Outside, Inside: n.Inside, Kind: n.Kind.String(), Hairpin: n.Hairpin,
 		UDPTimeout: n.UDPTimeout, TCPTimeout: n.TCPTimeout, NAT66: n.NAT66, NPTv6: n.NPTv6}

@@ -24,10 +24,10 @@ type RouterConfig struct {
 	// it has a default route as any host. With NoGateway it has to do with no gateway there, in either way.
 	Networks []Attachment
 
-	Routes    []Route // see Host.AddRoute
-	Rules     []Rule  // see Host.AddRule
-	NAT       []NAT   // see SetNAT
-	NAT64     *NAT64
+	Routes    []Route         // see Host.AddRoute
+	Rules     []Rule          // see Host.AddRule
+	NAT       []NAT           // see SetNAT
+	NAT64     *NAT64          // see SetNAT64
 	Advertise []Advertisement // see Router.Advertise
 	Firewall  Firewall        // see Host.SetFirewall
 	NetOnly   bool            // as in HostConfig

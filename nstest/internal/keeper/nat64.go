@@ -51,6 +51,27 @@ func prefixOfNAT64(n *wire.NAT64) netip.Prefix {
 	return n.Prefix
 }
 
+// replaceNAT64 is setNAT64 for a router that was found by name. A network that is its outside now has it for a gateway no
+// longer.
+func (e *environment) replaceNAT64(p wire.NAT64Params) error {
+	h, err := e.host(p.Host)
+	if err != nil {
+		return err
+	}
+	if h.router == nil {
+		return refuse(unix.EINVAL, "host %q is no router: make it with AddRouter", h.name)
+	}
+	h.router.mu.Lock()
+	defer h.router.mu.Unlock()
+	if err := e.setNAT64(h, p.NAT64); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h.router.params.NAT64 = p.NAT64
+	return e.guide(h)
+}
+
 // setNAT64 makes a router a NAT64, in the place of the one that it is; nil makes it none.
 //
 // Packets to the prefix are routed to a device whose other end is the translator's. It gives each IPv6 host an IPv4 address of

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 	"github.com/hermetic-go/nstest/nstest/internal/translate"
@@ -22,10 +21,10 @@ const (
 // A prefixNAT is one translation of prefixes.
 type prefixNAT struct {
 	translate.NPT
-	site       netip.Prefix // that Inside is in
+	site       netip.Prefix // that all inside is in
+	translated netip.Prefix // what the site is outside
 	inside     []string
 	outside    string
-	translated netip.Prefix // what the site is outside
 }
 
 // prefixNATs are the translations of prefixes among nats, for a router on these networks.
@@ -54,49 +53,38 @@ func prefixNATOf(router string, n wire.NAT, on []*network) (p prefixNAT, err err
 		return p, refuse(unix.EINVAL, "it is not an IPv6 prefix such as 2001:db8:1::/48")
 	case n.NPTv6.Bits() > 64:
 		return p, refuse(unix.EINVAL, "it is longer than /64: RFC 6296 translates no part of the interface identifier")
-	case n.NAT66:
-		return p, refuse(unix.EINVAL, "NAT66 and NPTv6 are two ways to translate IPv6: choose one")
 	}
-	p = prefixNAT{outside: n.Outside, translated: n.NPTv6, inside: n.Inside}
-	if find(on, n.Outside) == nil {
-		return p, refuse(unix.EINVAL, "the network %q is outside, and router %q is not on it", n.Outside, router)
-	}
-	if len(p.inside) == 0 {
-		for _, o := range on {
-			if o.name != n.Outside && o.ipv6().IsValid() {
-				p.inside = append(p.inside, o.name)
-			}
-		}
+	if o := find(on, n.Outside); o == nil || !o.has(false) {
+		return p, refuse(unix.EINVAL, "the network %q is outside and has no IPv6", n.Outside)
 	}
 	for _, o := range on {
-		prefix := o.ipv6()
-		switch {
-		case o.name == n.Outside && !prefix.IsValid():
-			return p, refuse(unix.EINVAL, "the network %q is outside and has no IPv6", o.name)
-		case prefix.IsValid() && prefix.Overlaps(n.NPTv6):
+		if prefix := o.ipv6(); prefix.IsValid() && prefix.Overlaps(n.NPTv6) {
 			return p, refuse(unix.EINVAL, "network %q has %s, where hosts look for each other on the link: choose a prefix that is routed to router %q", o.name, prefix, router)
-		case !slices.Contains(p.inside, o.name):
-			continue
-		case o.name == n.Outside:
-			return p, refuse(unix.EINVAL, "the network %q is inside and outside", o.name)
-		case !prefix.IsValid():
-			return p, refuse(unix.EINVAL, "the network %q is inside and has no IPv6", o.name)
-		case prefix.Bits() < n.NPTv6.Bits():
-			return p, refuse(unix.EINVAL, "the network %q is inside and larger: it has %s", o.name, prefix)
 		}
+	}
+	inside, err := insideOf(router, on, n)
+	if err != nil {
+		return p, err
+	}
+	p = prefixNAT{outside: n.Outside, translated: n.NPTv6}
+	for _, in := range inside {
+		prefix := in.ipv6()
 		site := netip.PrefixFrom(prefix.Addr(), n.NPTv6.Bits()).Masked()
-		if p.site.IsValid() && site != p.site {
-			return p, refuse(unix.EINVAL, "the networks inside are not all in %s, as %s of network %q shows: translate each by a NAT of its own", p.site, prefix, o.name)
+		switch {
+		case !prefix.IsValid() && len(n.Inside) == 0:
+			continue
+		case !prefix.IsValid():
+			return p, refuse(unix.EINVAL, "the network %q is inside and has no IPv6", in.name)
+		case prefix.Bits() < n.NPTv6.Bits():
+			return p, refuse(unix.EINVAL, "the network %q is inside and larger: it has %s", in.name, prefix)
+		case p.site.IsValid() && site != p.site:
+			return p, refuse(unix.EINVAL, "the networks inside are not all in %s, as %s of network %q shows: name those that are in Inside", p.site, prefix, in.name)
 		}
 		p.site = site
-	}
-	for _, name := range p.inside {
-		if find(on, name) == nil {
-			return p, refuse(unix.EINVAL, "the network %q is inside, and router %q is not on it", name, router)
-		}
+		p.inside = append(p.inside, in.name)
 	}
 	if !p.site.IsValid() {
-		return p, refuse(unix.EINVAL, "no network is inside")
+		return p, refuse(unix.EINVAL, "no network inside has IPv6")
 	}
 	if p.NPT, err = translate.NewNPT(p.site, n.NPTv6); err != nil {
 		return p, refuse(unix.EINVAL, "%v", err)

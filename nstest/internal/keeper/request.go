@@ -89,6 +89,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return answer(req, func(p wire.NATParams) (any, []*os.File, error) {
 			return nil, nil, e.declare(p.Host, e.setNAT(p), func(d *declared) { d.nat = p.NAT })
 		})
+	case wire.MethodNAT64:
+		return answer(req, func(p wire.NAT64Params) (any, []*os.File, error) {
+			return nil, nil, e.declare(p.Host, e.replaceNAT64(p), func(d *declared) { d.nat64 = p.NAT64 })
+		})
 	case wire.MethodAdvertise:
 		return answer(req, func(p wire.AdvertiseParams) (any, []*os.File, error) {
 			return nil, nil, e.declare(p.Host, e.advertise(p), func(d *declared) { d.advertise = p.Advertise })

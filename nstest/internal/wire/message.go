@@ -32,6 +32,7 @@ const (
 	MethodRoute      = "route"      // RouteParams → nothing
 	MethodRule       = "rule"       // RuleParams → nothing
 	MethodNAT        = "nat"        // NATParams → nothing
+	MethodNAT64      = "nat64"      // NAT64Params → nothing
 	MethodAdvertise  = "advertise"  // AdvertiseParams → nothing
 	MethodFirewall   = "firewall"   // FirewallParams → nothing
 	MethodDNS        = "dns"        // DNSParams → nothing

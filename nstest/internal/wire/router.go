@@ -82,6 +82,12 @@ type NAT64 struct {
 	Prefix  netip.Prefix // the zero value is 64:ff9b::/96
 }
 
+// NAT64Params replace the NAT64 of a router.
+type NAT64Params struct {
+	Host  string
+	NAT64 *NAT64 // nil = none
+}
+
 // Advertisement is what a router tells the hosts of a network (RFC 4861).
 type Advertisement struct {
 	Network   string

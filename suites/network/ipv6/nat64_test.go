@@ -72,7 +72,7 @@ func fetch(h *nstest.Host, to netip.Addr, body string) (string, string, error) {
 // a millisecond.
 const (
 	patience = 10 * time.Second
-	briefly  = 500 * time.Millisecond
+	briefly  = 300 * time.Millisecond
 )
 
 // echo sends a datagram, and returns what comes back.
@@ -216,6 +216,29 @@ var _ = Describe("NAT64", func() {
 		build(&nstest.NAT64{Outside: "four", Prefix: netip.MustParsePrefix("2001:db8:64::/96")})
 		Expect(echo(client, embedded("2001:db8:64::", server.Addr()), 7, "hello")).To(Equal("hello"))
 		unanswered(client, embedded(wellKnown, server.Addr()))
+	})
+
+	It("comes and goes", func() {
+		build(nil)
+		router := nstest.Current().Router("first")
+		to := embedded(wellKnown, server.Addr())
+		unanswered(client, to)
+		Expect(router.SetNAT64(&nstest.NAT64{Outside: "four"})).To(Succeed())
+		Expect(echo(client, to, 7, "hello")).To(Equal("hello"))
+		Expect(router.SetNAT64(&nstest.NAT64{Outside: "four", Prefix: netip.MustParsePrefix("2001:db8:64::/96")})).To(Succeed())
+		unanswered(client, to)
+		Expect(echo(client, embedded("2001:db8:64::", server.Addr()), 7, "hello")).To(Equal("hello"))
+		Expect(router.SetNAT64(nil)).To(Succeed())
+		unanswered(client, embedded("2001:db8:64::", server.Addr()))
+		var devices []string
+		Expect(router.Do(func() error {
+			all, err := net.Interfaces()
+			for _, i := range all {
+				devices = append(devices, i.Name)
+			}
+			return err
+		})).To(Succeed())
+		Expect(devices).To(ConsistOf("lo", "eth0", "eth1"))
 	})
 
 	It("is needed", func() {

@@ -3,6 +3,7 @@ package ipv6_test
 import (
 	"net/netip"
 	"os"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -60,9 +61,10 @@ var _ = Describe("NPTv6", func() {
 		GinkgoHelper()
 		addNetwork(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
 		addNetwork(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
+		addNetwork(nstest.NetworkConfig{Name: "in2", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("fd01:203:405:2::/64")}})
 		inside = addHost("inside", nstest.Attachment{Network: "in", Addrs: []netip.Addr{localAddr}})
 		outside = addHost("outside", on("out")...)
-		router = addRouter(nstest.RouterConfig{Name: "router", Networks: []nstest.Attachment{{Network: "in"}, {Network: "out", NoGateway: true}}, NAT: nat})
+		router = addRouter(nstest.RouterConfig{Name: "router", Networks: []nstest.Attachment{{Network: "in"}, {Network: "in2"}, {Network: "out", NoGateway: true}}, NAT: nat})
 		Expect(outside.AddRoute(nstest.Route{To: public, Via: addr6(router.Host, "out")})).To(Succeed())
 		serve(inside)
 		serve(outside)
@@ -116,6 +118,38 @@ var _ = Describe("NPTv6", func() {
 		}
 	})
 
+	It("comes and goes", func() {
+		build()
+		to := addr6(outside, "out")
+		unanswered(inside, to)
+		Expect(router.SetNAT(nstest.NAT{Outside: "out", NPTv6: public})).To(Succeed())
+		Expect(echo(inside, to, 7, "hello")).To(Equal("hello"))
+		By("in the place of another")
+		other := netip.MustParsePrefix("2001:db8:2::/64")
+		Expect(router.SetNAT(nstest.NAT{Outside: "out", Inside: []string{"in"}, NPTv6: other})).To(Succeed())
+		Expect(outside.AddRoute(nstest.Route{To: other, Via: addr6(router.Host, "out")})).To(Succeed())
+		first, _, err := fetch(inside, to, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(other.Contains(netip.MustParseAddr(strings.Fields(first)[0]))).To(BeTrue(), first)
+		unanswered(outside, publicAddr)
+		By("and leaves nothing")
+		Expect(router.SetNAT()).To(Succeed())
+		unanswered(inside, to)
+	})
+
+	It("leaves hosts inside to each other", func() {
+		build(nstest.NAT{Outside: "out", NPTv6: public})
+		neighbour := addHost("neighbour", on("in2")...)
+		serve(neighbour)
+		first, _, err := fetch(inside, addr6(neighbour, "in2"), "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(first).To(HavePrefix(localAddr.String() + " "))
+		By("unless they ask for the public address")
+		first, _, err = fetch(neighbour, publicAddr, "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(public.Contains(netip.MustParseAddr(strings.Fields(first)[0]))).To(BeTrue(), first)
+	})
+
 	It("is needed", func() {
 		build()
 		unanswered(inside, addr6(outside, "out")) // nobody outside knows the way back
@@ -135,8 +169,8 @@ var _ = Describe("NPTv6", func() {
 		Entry("an IPv4 prefix", nstest.NAT{Outside: "out", Inside: []string{"in"}, NPTv6: netip.MustParsePrefix("10.0.0.0/8")}, "not an IPv6 prefix"),
 		Entry("IPv4 alone inside", nstest.NAT{Outside: "out", Inside: []string{"old"}, NPTv6: public}, `the network "old" is inside and has no IPv6`),
 		Entry("IPv4 alone outside", nstest.NAT{Outside: "old", Inside: []string{"in"}, NPTv6: public}, `the network "old" is outside and has no IPv6`),
-		Entry("two sites inside", nstest.NAT{Outside: "out", NPTv6: public}, "translate each by a NAT of its own"),
+		Entry("two sites inside", nstest.NAT{Outside: "out", NPTv6: public}, "name those that are in Inside"),
 		Entry("the prefix of a link", nstest.NAT{Outside: "out", Inside: []string{"in"}, NPTv6: netip.MustParsePrefix("2001:db8:9::/64")}, "choose a prefix that is routed to router"),
-		Entry("a network that it is not on", nstest.NAT{Outside: "out", Inside: []string{"lan"}, NPTv6: public}, `"lan" is inside, and router "router" is not on it`),
+		Entry("a network that it is not on", nstest.NAT{Outside: "out", Inside: []string{"lan"}, NPTv6: public}, `router "router" is not on the network "lan", which is to be inside`),
 	)
 })
