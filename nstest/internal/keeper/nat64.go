@@ -85,16 +85,15 @@ func (e *environment) setNAT64(h *host, n *wire.NAT64) error {
 	if h.gone {
 		return refuse(unix.ESHUTDOWN, "host %q is being removed", h.name)
 	}
-	old := h.nat64
-	h.nat64 = nil
-	if err := old.remove(h); err != nil {
-		return fmt.Errorf("end NAT64: %w", err)
+	if h.nat64 != nil {
+		old := h.nat64
+		h.nat64 = nil
+		if err := errors.Join(old.remove(h), h.inside(translate.Unmasquerade)); err != nil {
+			return fmt.Errorf("end NAT64: %w", err)
+		}
 	}
 	if n == nil {
-		if old == nil {
-			return nil
-		}
-		return h.inside(translate.Unmasquerade)
+		return nil
 	}
 	t, err := translate.NewNAT64(prefixOfNAT64(n))
 	if err != nil {

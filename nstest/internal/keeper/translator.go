@@ -75,7 +75,7 @@ func newTranslator(h *host, name string, index int, t translate.Translator) (_ *
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), deviceLimit)
 		defer cancel()
-		err = h.route.WaitUp(ctx, index)
+		err = h.route.WaitUp(ctx, index, index+1) // the peer sends nothing before it is in operation as well
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make device %s: %w", name, err), x.remove(h))
@@ -92,9 +92,6 @@ func (x *translator) close() error {
 
 // remove takes the device away as well, with the routes that lead to it.
 func (x *translator) remove(h *host) error {
-	if x == nil {
-		return nil
-	}
 	return errors.Join(x.close(), removeDevice(h, x.index))
 }
 
