@@ -135,6 +135,40 @@ hosts
 		Expect(find(look(env), "gate").Routes).To(HaveLen(1))
 	})
 
+	It("has the NAT that a router does now", func() {
+		env := nstest.Current()
+		_, err := env.AddNetwork(nstest.NetworkConfig{Name: "home"})
+		Expect(err).NotTo(HaveOccurred())
+		nat := nstest.NAT{Outside: "lan", Kind: nstest.FullCone, Forwards: []nstest.Forward{{Network: "tcp", Port: 80, To: netip.MustParseAddrPort("10.2.0.9:8080")}}}
+		router, err := env.AddRouter(nstest.RouterConfig{Name: "box", Networks: []nstest.Attachment{{Network: "home"}, {Network: "lan"}}, NAT: []nstest.NAT{nat}})
+		Expect(err).NotTo(HaveOccurred())
+		top := look(env)
+		Expect(find(top, "box").NAT).To(Equal([]nstest.NAT{nat}))
+		Expect(top.String()).To(ContainSubstring("\n        nat full-cone outside lan\n        forward tcp 80 to 10.2.0.9:8080"))
+		nat = nstest.NAT{Outside: "lan", Kind: nstest.Symmetric}
+		Expect(router.SetNAT(nat)).To(Succeed())
+		Expect(find(look(env), "box").NAT).To(Equal([]nstest.NAT{nat}))
+		Expect(router.SetNAT()).To(Succeed())
+		Expect(find(look(env), "box").NAT).To(BeEmpty())
+	})
+
+	It("says how a firewall is made, of hosts and routers", func() {
+		env := nstest.Current()
+		web := env.Host("web")
+		Expect(find(look(env), "web").Firewall).To(BeNil())
+		Expect(web.SetFirewall(nstest.Firewall{Default: nstest.Drop, Rules: []nstest.FirewallRule{{Protocol: "icmp"}, {From: "self"}}})).To(Succeed())
+		top := look(env)
+		Expect(find(top, "web").Firewall).To(Equal(&nstest.TopologyFirewall{Default: "drop", Rules: 2}))
+		Expect(top.String()).To(ContainSubstring("\n        firewall drop, 2 rules"))
+		Expect(web.SetFirewall(nstest.Firewall{})).To(Succeed())
+		Expect(find(look(env), "web").Firewall).To(BeNil())
+
+		_, err := env.AddRouter(nstest.RouterConfig{Name: "gate", Networks: []nstest.Attachment{{Network: "lan"}},
+			Firewall: nstest.Firewall{Rules: []nstest.FirewallRule{{Verdict: nstest.Reject, From: "web"}}, Stateless: true}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(find(look(env), "gate").Firewall).To(Equal(&nstest.TopologyFirewall{Default: "allow", Rules: 1, Stateless: true}))
+	})
+
 	It("is whole while hosts come and go", func() {
 		env := nstest.Current()
 		done := make(chan struct{})
