@@ -43,7 +43,7 @@ func (d *declared) router(p wire.RouterParams) {
 }
 
 func (d *declared) setFirewall(f wire.Firewall) {
-	if d.firewall = nil; len(f.Rules) > 0 || f.Default != "" && f.Default != "allow" || f.Stateless {
+	if d.firewall = nil; len(f.Rules) > 0 || f.Default != "" && f.Default != "allow" {
 		d.firewall = &wire.FirewallTopology{Default: cmp.Or(f.Default, "allow"), Rules: len(f.Rules), Stateless: f.Stateless}
 	}
 }
