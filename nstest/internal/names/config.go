@@ -1,7 +1,6 @@
 package names
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,11 +12,10 @@ import (
 
 // config is what a zone answers besides the names of hosts. It does not change: another one takes its place.
 type config struct {
-	list   []dns.RR            // what everybody is made of
-	octets int                 // of what the views hold; and
-	viewed int                 // how many records that is
-	views  map[string]*records // by host, in lower case; for the names that it has, in the place of everybody's
 	all    *records
+	list   []dns.RR            // that all is made of
+	views  map[string]*records // by host, in lower case; for the names that it has, in the place of all
+	viewed room                // what the views take up
 	faults []*fault
 	dns64  prefix64
 }
@@ -30,49 +28,65 @@ var none = &config{all: &records{}}
 func (z *Zone) Configure(p wire.DNS) error {
 	z.change.Lock()
 	defer z.change.Unlock()
-	c := &config{views: map[string]*records{}}
-	room := newRoom()
-	for i, v := range p.Views {
-		list, err := parse(v.Records, room)
-		var view *records
-		if err == nil {
-			view, err = arrange(list)
-		}
-		if err == nil && len(v.Hosts) == 0 {
-			err = errors.New("no host has it")
-		}
-		for _, h := range v.Hosts {
-			if err == nil && c.views[strings.ToLower(h)] != nil {
-				err = fmt.Errorf("host %q has one already", h)
-			}
-			c.views[strings.ToLower(h)] = view
-		}
-		if err != nil {
-			return fmt.Errorf("view %d: %w", i+1, err)
-		}
+	c := &config{}
+	left := newRoom()
+	if err := c.addViews(p.Views, left); err != nil {
+		return err
 	}
-	c.viewed, c.octets = maxRecords-room.records, maxOctets-room.octets
-	if len(p.Faults) > maxFaults {
-		return fmt.Errorf("there are %d faults, more than %d", len(p.Faults), maxFaults)
-	}
-	for i, f := range p.Faults {
-		fault, err := newFault(f)
-		if err != nil {
-			return fmt.Errorf("fault %d: %w", i+1, err)
-		}
-		c.faults = append(c.faults, fault)
+	if err := c.addFaults(p.Faults); err != nil {
+		return err
 	}
 	var err error
 	if c.dns64, err = newPrefix64(p.DNS64); err != nil {
 		return err
 	}
-	if c.list, err = parse(p.Records, room); err != nil {
+	if c.list, err = parse(p.Records, left); err != nil {
 		return err
 	}
 	if c.all, err = arrange(c.list); err != nil {
 		return err
 	}
 	z.put(c)
+	return nil
+}
+
+func (c *config) addViews(views []wire.DNSView, left *room) error {
+	c.views = map[string]*records{}
+	for i, v := range views {
+		list, err := parse(v.Records, left)
+		if err != nil {
+			return fmt.Errorf("view %d: %w", i+1, err)
+		}
+		view, err := arrange(list)
+		if err != nil {
+			return fmt.Errorf("view %d: %w", i+1, err)
+		}
+		if len(v.Hosts) == 0 {
+			return fmt.Errorf("view %d: no host has it", i+1)
+		}
+		for _, h := range v.Hosts {
+			key := strings.ToLower(h)
+			if c.views[key] != nil {
+				return fmt.Errorf("view %d: host %q has one already", i+1, h)
+			}
+			c.views[key] = view
+		}
+	}
+	c.viewed = room{records: maxRecords - left.records, octets: maxOctets - left.octets}
+	return nil
+}
+
+func (c *config) addFaults(faults []wire.DNSFault) error {
+	if len(faults) > maxFaults {
+		return fmt.Errorf("there are %d faults, more than %d", len(faults), maxFaults)
+	}
+	for i, f := range faults {
+		fault, err := newFault(f)
+		if err != nil {
+			return fmt.Errorf("fault %d: %w", i+1, err)
+		}
+		c.faults = append(c.faults, fault)
+	}
 	return nil
 }
 
@@ -93,15 +107,15 @@ func (z *Zone) Amend(texts, names []string) error {
 	for _, name := range names {
 		key := dns.CanonicalName(name)
 		if len(c.all.nodes[key]) == 0 {
-			return fmt.Errorf("there is no record of %q", name)
+			return fmt.Errorf("there is no record of %q", excerpt(name))
 		}
 		gone[key] = true
 	}
 	kept := slices.DeleteFunc(slices.Clone(c.list), func(rr dns.RR) bool { return gone[dns.CanonicalName(rr.Header().Name)] })
 	c.list = slices.Concat(kept, fresh)
-	room := &room{records: maxRecords - c.viewed, octets: maxOctets - c.octets}
+	left := room{records: maxRecords - c.viewed.records, octets: maxOctets - c.viewed.octets}
 	for _, rr := range c.list {
-		if err := room.take(dns.Len(rr)); err != nil {
+		if err := left.take(dns.Len(rr)); err != nil {
 			return err
 		}
 	}
