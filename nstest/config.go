@@ -129,18 +129,27 @@ type NetworkConfig struct {
 	// Hub makes the switch forget who is where: every frame goes to every host, and one in promiscuous mode sees them all.
 	Hub bool
 
-	// Trunks are networks whose switches this one's is cabled to. Together they are one segment, whose prefixes and gateway
-	// are those of the network that has no Trunks; this one has none of its own. A loop needs STP on every switch of it.
+	// Trunks are networks whose switches this one's is cabled to. Together they are one segment, with the prefixes and the
+	// gateway of its first network, the one without Trunks; this one has none of its own. A host gets the segment's next free
+	// address, whichever switch it hangs on. A loop is refused unless every switch of it has STP.
+	//
+	// A Partition cuts hosts on different switches by the MAC addresses of their links: those that a host gives itself are
+	// not cut.
 	Trunks []string
 
-	// STP has the switch speak the spanning tree protocol (IEEE 802.1D-1998), by which it takes some seconds until a port
-	// passes frames.
+	// STP has the switch speak the spanning tree protocol (IEEE 802.1D-1998), with the shortest times that Linux permits. A
+	// port passes frames 4 seconds after it is plugged in, for which AddHost and Link.Up wait. The network that was made
+	// first is the root of the tree.
 	STP bool
 
-	// Medium is what carries the frames; anything but Switched is made of the hosts' links to the network Over.
+	// Medium is what carries the frames. Anything but Switched is made of the hosts' links to the network Over, which a host
+	// must have before it gets one to this network. Such a link has no cable of its own: its Up and Down are refused, and a
+	// Partition cuts it by cutting the network Over.
 	Medium Medium
 	Over   string
-	VNI    int // the number of a VXLAN; default: one that is free
+
+	// VNI is the number of a VXLAN, 1 to 16777215. Default: one that is free in the environment.
+	VNI int
 }
 
 // A Medium is what carries the frames of a network.
@@ -148,12 +157,23 @@ type Medium int
 
 // The values of Medium.
 const (
-	Switched Medium = iota // cables to a switch
-	VXLAN                  // UDP packets between the hosts, over another network (RFC 7348)
-	Macvlan                // further MAC addresses on the hosts' cables to another network
+	// Switched is a cable from each host to a switch.
+	Switched Medium = iota
+
+	// VXLAN is UDP packets between the hosts, to port 4789 (RFC 7348). They find each other by multicast on the network below.
+	// The MTU is less than that network's by 50 bytes, or by 70 if that has IPv6 alone. It needs CONFIG_VXLAN.
+	VXLAN
+
+	// Macvlan is further MAC addresses on the hosts' cables to the network below. It needs CONFIG_MACVLAN.
+	Macvlan
 )
 
-func (m Medium) String() string { return [...]string{"", "vxlan", "macvlan"}[m] }
+func (m Medium) String() string {
+	if names := [...]string{"", "vxlan", "macvlan"}; m >= 0 && int(m) < len(names) {
+		return names[m]
+	}
+	return fmt.Sprintf("Medium(%d)", int(m))
+}
 
 // leaveOut is a variable that names guards which every environment of the program lacks, separated by semicolons. It is
 // there for suites/mutation, which sees that some spec notices each of them.

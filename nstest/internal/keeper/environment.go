@@ -29,6 +29,8 @@ type environment struct {
 	planned     pid1.Ran // the init's program that makes plots
 	next        func()   // has the next environment made; nil while this is a spare one
 
+	wiring sync.Mutex // held while a network is made: the next one sees it
+
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
 	networks []*network
@@ -247,6 +249,14 @@ func errnoOf(err error) uint32 {
 		return uint32(errno)
 	}
 	return 0
+}
+
+func remedyOf(err error) string {
+	var w *wire.Error
+	if errors.As(err, &w) {
+		return w.Remedy
+	}
+	return ""
 }
 
 // kindOf keeps a cancellation recognisable on the other side.

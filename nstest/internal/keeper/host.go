@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/firewall"
@@ -156,11 +157,21 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 		return err
 	}
 	h.mu.Lock()
-	index := 2 + len(h.cables)
+	before := slices.Clone(h.cables)
 	h.mu.Unlock()
+	index := 2 + len(before)
 	var msgs rtnl.Batch
 	for i, c := range cables {
 		c.index = index + i
+		if c.network.overlay != nil {
+			lower, err := c.network.below(h.name, append(before, cables[:i]...))
+			if err != nil {
+				return err
+			}
+			c.lay(&msgs, lower)
+			c.configure(&msgs)
+			continue
+		}
 		ids, err := c.network.lan.Attach(ctx, lan.Port{NetNS: netns, Name: c.name(), Index: c.index, MAC: c.mac, MTU: c.network.mtu})
 		if err != nil {
 			return err
@@ -172,6 +183,9 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 		return err
 	}
 	if err := h.route.Send(&msgs); err != nil {
+		for _, c := range cables {
+			err = c.lacking(err)
+		}
 		return err
 	}
 	for _, c := range cables {
@@ -209,11 +223,13 @@ func (c *cable) has(a netip.Addr) bool {
 // wait returns when the first frame that anybody sends will arrive: both ends are in operation, and the host listens to
 // neighbour discovery.
 func (c *cable) wait(ctx context.Context, route *rtnl.Conn) error {
-	if err := c.network.lan.WaitUp(ctx, c.port); err != nil {
-		return err
-	}
-	if err := route.WaitUp(ctx, c.index); err != nil {
-		return err
+	if c.network.overlay == nil { // a device above another has no state of its own that could be waited for
+		if err := c.network.lan.WaitUp(ctx, c.port); err != nil {
+			return err
+		}
+		if err := route.WaitUp(ctx, c.index); err != nil {
+			return err
+		}
 	}
 	if c.auto {
 		return c.solicit(ctx, route)
@@ -422,6 +438,12 @@ func (e *environment) enter(k string, p wire.HostParams, r *routing) ([]*cable, 
 			if other.network == n {
 				release()
 				return nil, refuse(unix.EINVAL, "host %q is to be on network %q twice", p.Name, n.name)
+			}
+		}
+		if n.overlay != nil {
+			if _, err := n.below(p.Name, cables); err != nil {
+				release()
+				return nil, err
 			}
 		}
 		c := &cable{network: n, auto: a.Auto, noGateway: a.NoGateway}

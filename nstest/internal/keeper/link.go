@@ -36,6 +36,9 @@ func (e *environment) link(ctx context.Context, p wire.LinkParams) error {
 	if err != nil {
 		return err
 	}
+	if o := c.network.overlay; o != nil {
+		return refuse(unix.EOPNOTSUPP, "network %q has no cable: pull that to network %q, which carries it, or set device %s of the host down", c.network.name, o.over.name, c.name())
+	}
 	if err := c.network.lan.SetPort(c.port, p.Up); err != nil {
 		return err
 	}

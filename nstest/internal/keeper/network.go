@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -17,7 +16,8 @@ type network struct {
 	prefixes []netip.Prefix
 	gateway  netip.Addr // as it was asked for; see via
 	mtu      int
-	lan      *lan.Switch
+	lan      *lan.Switch // nil for an overlay
+	segment
 
 	// Guarded by the environment's mutex.
 	params wire.NetworkParams    // as it was asked for
@@ -45,6 +45,12 @@ func checkNetwork(p wire.NetworkParams, others []*network) error {
 		if o.name == p.Name {
 			return refuse(unix.EEXIST, "a network %q exists already", p.Name)
 		}
+	}
+	if err := checkSegment(p, others); err != nil {
+		return err
+	}
+	if err := checkOverlay(p, others); err != nil {
+		return err
 	}
 	if p.NoIPv4 && p.NoIPv6 {
 		return refuse(unix.EINVAL, "network %q: without IPv4 and IPv6 nothing is left", p.Name)
@@ -124,11 +130,16 @@ func (e *environment) makeNetwork(ctx context.Context) error {
 }
 
 func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*network, error) {
+	e.wiring.Lock()
+	defer e.wiring.Unlock()
 	e.mu.Lock()
 	others := append([]*network{}, e.networks...)
 	e.mu.Unlock()
 	if err := checkNetwork(p, others); err != nil {
 		return nil, err
+	}
+	if len(p.Trunks) > 0 {
+		return e.extend(ctx, p, others)
 	}
 	n := &network{name: p.Name, prefixes: append([]netip.Prefix{}, p.Prefixes...), gateway: p.Gateway, mtu: p.MTU, used: map[netip.Addr]string{}, next: 2}
 	for _, is4 := range []bool{true, false} {
@@ -144,15 +155,31 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 			n.prefixes = append(n.prefixes, prefix)
 		}
 	}
+	if p.Medium != "" {
+		n.overlay = newOverlay(p, others)
+		n.mtu = n.overlay.mtu(p.MTU)
+		return e.enlist(n)
+	}
 	var err error
 	if n.lan, err = e.server.pool.Get(ctx); err != nil {
 		return nil, err
 	}
+	if p.STP {
+		if err := n.span(others); err != nil {
+			e.server.pool.Put(n.lan)
+			return nil, err
+		}
+	}
+	return e.enlist(n)
+}
+
+// enlist makes a network one of the environment's.
+func (e *environment) enlist(n *network) (*network, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := checkNetwork(p, e.networks); err != nil || e.closed { // somebody else was faster
+	if e.closed {
 		e.server.pool.Put(n.lan)
-		return nil, errors.Join(err, e.closedError())
+		return nil, e.closedError()
 	}
 	e.networks = append(e.networks, n)
 	return n, nil
@@ -193,6 +220,9 @@ func (e *environment) network(name string) (*network, error) {
 // reserve takes addresses of the network for a host: those that are wanted, and the next free one of each family that
 // none is wanted of. The environment's mutex is held.
 func (n *network) reserve(hostname string, wanted []netip.Addr) ([]netip.Prefix, error) {
+	if n.root != nil {
+		return n.root.reserve(hostname, wanted)
+	}
 	var out []netip.Prefix
 	for _, a := range wanted {
 		p, err := n.explicit(a)
@@ -233,6 +263,10 @@ func (n *network) reserve(hostname string, wanted []netip.Addr) ([]netip.Prefix,
 
 // release gives addresses back; the last ones first are used again.
 func (n *network) release(addrs []netip.Prefix) {
+	if n.root != nil {
+		n.root.release(addrs)
+		return
+	}
 	for _, p := range addrs {
 		delete(n.used, p.Addr())
 	}

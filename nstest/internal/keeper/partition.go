@@ -1,6 +1,9 @@
 package keeper
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"golang.org/x/sys/unix"
 )
@@ -51,19 +54,24 @@ func (e *environment) heal(n int) error {
 // enforce makes the switches drop what the faults in force forbid. The mutex is held.
 func (e *environment) enforce() error {
 	for _, n := range e.networks {
+		if n.lan == nil {
+			continue // an overlay goes over links that are cut themselves
+		}
 		blocked := map[lan.Pair]bool{}
+		remotes := map[lan.Remote]bool{}
 		for _, groups := range e.faults {
 			for i, g := range groups {
-				for _, other := range groups[i+1:] {
-					e.cross(n, g, other, blocked)
+				for j, other := range groups {
+					if j > i {
+						e.cross(n, g, other, blocked)
+					}
+					if j != i {
+						e.crossTrunks(n, g, other, remotes)
+					}
 				}
 			}
 		}
-		var pairs []lan.Pair
-		for p := range blocked {
-			pairs = append(pairs, p)
-		}
-		if err := n.lan.Block(pairs); err != nil {
+		if err := n.lan.Block(slices.Collect(maps.Keys(blocked)), slices.Collect(maps.Keys(remotes))...); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
 			h, err := e.addHost(ctx, p)
 			if err != nil {
-				return nil, nil, &wire.Error{Op: "add host", Host: p.Name, Message: err.Error(), Errno: errnoOf(err), Kind: kindOf(err)}
+				return nil, nil, &wire.Error{Op: "add host", Host: p.Name, Message: err.Error(), Remedy: remedyOf(err), Errno: errnoOf(err), Kind: kindOf(err)}
 			}
 			return h.result(), nil, nil
 		})
@@ -117,6 +117,8 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 				d.borrowed = slices.DeleteFunc(slices.Clone(d.borrowed), func(name string) bool { return name == p.Device })
 			})
 		})
+	case wire.MethodTrunk:
+		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:
 		return answer(req, func(struct{}) (any, []*os.File, error) { return only(e.topology()) })
 	case wire.MethodPartition:

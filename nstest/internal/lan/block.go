@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -16,10 +17,19 @@ import (
 // Pair is two ports, in either order.
 type Pair struct{ A, B PortID }
 
+// Remote is a port, and an address of somebody behind another switch of the segment.
+type Remote struct {
+	Port PortID
+	MAC  [6]byte
+}
+
 // Block drops every frame between the ports of each pair, in both directions, ARP and neighbour discovery included. It
 // replaces what was blocked before, at one instant; whoever has several faults passes the union of their pairs. No pair
 // means that nothing is blocked. It needs nftables for bridges (Linux 3.18, CONFIG_NF_TABLES_BRIDGE).
-func (s *Switch) Block(pairs []Pair) error {
+//
+// So are, for each remote, frames from the port to the address, and from the address to the port. That is half of what a
+// fault between two switches takes: the other switch has to be told the same of its port.
+func (s *Switch) Block(pairs []Pair, remotes ...Remote) error {
 	b, done, err := s.use()
 	if err != nil {
 		return fmt.Errorf("block ports: %w", err)
@@ -35,9 +45,14 @@ func (s *Switch) Block(pairs []Pair) error {
 			}
 		}
 	}
+	for _, r := range remotes {
+		if err := s.check(r.Port); err != nil {
+			return fmt.Errorf("block ports: %w", err)
+		}
+	}
 	s.portMu.Lock()
 	defer s.portMu.Unlock()
-	return b.block(pairs)
+	return b.block(pairs, remotes...)
 }
 
 // Unblock lets every frame pass.
@@ -50,8 +65,9 @@ const (
 )
 
 // block is one nftables transaction. The table exists only while something is blocked.
-func (b *bridge) block(pairs []Pair) error {
-	if len(pairs) == 0 && !b.blocking {
+func (b *bridge) block(pairs []Pair, remotes ...Remote) error {
+	some := len(pairs)+len(remotes) > 0
+	if !some && !b.blocking {
 		return nil
 	}
 	if b.filter == nil {
@@ -71,8 +87,8 @@ func (b *bridge) block(pairs []Pair) error {
 		c.DelTable(table)
 	}
 	var err error
-	if len(pairs) > 0 {
-		err = addBlockTable(c, table, pairs)
+	if some {
+		err = addBlockTable(c, table, pairs, remotes)
 	}
 	if err == nil {
 		err = c.Flush()
@@ -81,60 +97,104 @@ func (b *bridge) block(pairs []Pair) error {
 		b.filter = nil
 		return errors.Join(fmt.Errorf("block ports: nftables family bridge: %w", err), c.CloseLasting())
 	}
-	b.blocking = len(pairs) > 0
+	b.blocking = some
 	return nil
 }
 
-// addBlockTable adds what nft(8) shows as:
+// addBlockTable adds what nft(8) shows as follows, without the sets and rules that have nothing to do:
 //
 //	table bridge nstest {
 //		set blocked { type iface_index . iface_index; elements = { 3 . 4, 4 . 3 } }
-//		chain forward { type filter hook forward priority filter; policy accept; meta iif . meta oif @blocked drop }
+//		set remote { type iface_index . ether_addr; elements = { 3 . 02:42:0a:01:00:02 } }
+//		chain forward {
+//			type filter hook forward priority filter; policy accept
+//			meta iif . meta oif @blocked drop
+//			meta iif . ether daddr @remote drop
+//			meta oif . ether saddr @remote drop
+//		}
 //	}
-func addBlockTable(c *nftables.Conn, table *nftables.Table, pairs []Pair) error {
-	key, err := nftables.ConcatSetType(nftables.TypeIFIndex, nftables.TypeIFIndex)
-	if err != nil {
-		return err
-	}
+func addBlockTable(c *nftables.Conn, table *nftables.Table, pairs []Pair, remotes []Remote) error {
 	c.AddTable(table)
 	chain := c.AddChain(&nftables.Chain{
 		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
-	// The ID is the transaction's own; one that the library gives out comes from a variable that all sockets share.
-	set := &nftables.Set{ID: 1, Name: "blocked", Table: table, KeyType: key, Concatenation: true}
-	if err := c.AddSet(set, nil); err != nil {
-		return err
-	}
-	seen := make(map[Pair]bool, 2*len(pairs))
-	var elements []nftables.SetElement
-	for _, p := range pairs {
-		for _, p := range []Pair{p, {p.B, p.A}} {
-			if !seen[p] {
-				seen[p] = true
-				elements = append(elements, nftables.SetElement{Key: pairKey(p)})
-			}
-		}
-	}
-	for len(elements) > 0 {
-		n := min(len(elements), elementsAMessage)
-		if err := c.SetAddElements(set, elements[:n]); err != nil {
+	iif := &expr.Meta{Key: expr.MetaKeyIIF, Register: unix.NFT_REG32_00}
+	oif := &expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_00}
+	if len(pairs) > 0 {
+		set, err := addBlockSet(c, table, 1, "blocked", nftables.TypeIFIndex, pairKeys(pairs))
+		if err != nil {
 			return err
 		}
-		elements = elements[n:]
+		addDrop(c, chain, set, iif, &expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_01})
 	}
-	c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIF, Register: unix.NFT_REG32_00},
-		&expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_01},
-		&expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: set.Name, SetID: set.ID},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}})
+	if len(remotes) > 0 {
+		set, err := addBlockSet(c, table, 2, "remote", nftables.TypeEtherAddr, remoteKeys(remotes))
+		if err != nil {
+			return err
+		}
+		address := func(offset uint32) expr.Any {
+			return &expr.Payload{Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6, DestRegister: unix.NFT_REG32_01}
+		}
+		addDrop(c, chain, set, iif, address(0)) // the destination
+		addDrop(c, chain, set, oif, address(6)) // the source
+	}
 	return nil
 }
 
-func pairKey(p Pair) []byte {
-	k := make([]byte, 8)
-	binary.NativeEndian.PutUint32(k, uint32(p.A))
-	binary.NativeEndian.PutUint32(k[4:], uint32(p.B))
-	return k
+// addBlockSet adds a set of a port and something else. The id is the transaction's own; one that the library gives out
+// comes from a variable that all sockets share.
+func addBlockSet(c *nftables.Conn, table *nftables.Table, id uint32, name string, second nftables.SetDatatype, keys map[string]bool) (*nftables.Set, error) {
+	key, err := nftables.ConcatSetType(nftables.TypeIFIndex, second)
+	if err != nil {
+		return nil, err
+	}
+	set := &nftables.Set{ID: id, Name: name, Table: table, KeyType: key, Concatenation: true}
+	if err := c.AddSet(set, nil); err != nil {
+		return nil, err
+	}
+	elements := make([]nftables.SetElement, 0, len(keys))
+	for k := range keys {
+		elements = append(elements, nftables.SetElement{Key: []byte(k)})
+	}
+	for chunk := range slices.Chunk(elements, elementsAMessage) {
+		if err := c.SetAddElements(set, chunk); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+// addDrop adds a rule that drops the frames of which port and other are in the set.
+func addDrop(c *nftables.Conn, chain *nftables.Chain, set *nftables.Set, port, other expr.Any) {
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
+		port, other,
+		&expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: set.Name, SetID: set.ID},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+}
+
+// pairKeys are the pairs in both orders, as the kernel has them in its registers.
+func pairKeys(pairs []Pair) map[string]bool {
+	keys := make(map[string]bool, 2*len(pairs))
+	for _, p := range pairs {
+		for _, p := range []Pair{p, {p.B, p.A}} {
+			k := make([]byte, 8)
+			binary.NativeEndian.PutUint32(k, uint32(p.A))
+			binary.NativeEndian.PutUint32(k[4:], uint32(p.B))
+			keys[string(k)] = true
+		}
+	}
+	return keys
+}
+
+func remoteKeys(remotes []Remote) map[string]bool {
+	keys := make(map[string]bool, len(remotes))
+	for _, r := range remotes {
+		k := make([]byte, 12) // an address takes two registers
+		binary.NativeEndian.PutUint32(k, uint32(r.Port))
+		copy(k[4:], r.MAC[:])
+		keys[string(k)] = true
+	}
+	return keys
 }

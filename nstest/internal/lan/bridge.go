@@ -22,7 +22,12 @@ const (
 	bridgeIndex = 2 // lo is 1
 	firstPort   = 3 // index of the first port of every lease
 	lastPort    = 1 << 24
+	// lastNumberedPort is that of a switch with a number, which takes the upper byte of the address.
+	lastNumberedPort = 1 << 16
 )
+
+// MaxPorts is how many ports a switch can have at a time, those of trunks included.
+const MaxPorts = 1023
 
 // bridge is a switch without its lease: a network namespace with br0, alive for as long as its files.
 type bridge struct {
@@ -34,6 +39,7 @@ type bridge struct {
 	ipv6      bool
 	filter    *nftables.Conn // made for the first fault
 	blocking  bool           // the table exists
+	spans     bool           // it speaks the spanning tree protocol
 	base      rtnl.Stats     // of br0 when the lease began: the kernel cannot set them back
 	fresh     bool           // not counted by the pool yet
 	marked    bool           // can be told from a new one: not to be leased again

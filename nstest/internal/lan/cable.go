@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"net"
 
 	"golang.org/x/sys/unix"
 
@@ -29,11 +29,15 @@ func (s *Switch) admit(b *bridge, msgs *rtnl.Batch, index int) {
 func (s *Switch) take(n int) (first int, err error) {
 	s.portMu.Lock()
 	defer s.portMu.Unlock()
+	limit := lastPort
+	if s.number > 0 {
+		limit = lastNumberedPort
+	}
+	if s.next+n > limit {
+		return 0, fmt.Errorf("the switch has had %d ports: %w", s.next-firstPort, unix.ENOSPC)
+	}
 	first = s.next
 	s.next += n
-	if first+n > lastPort {
-		return 0, fmt.Errorf("the switch has had %d ports: %w", first, unix.ENOSPC)
-	}
 	return first, nil
 }
 
@@ -116,7 +120,7 @@ func (s *Switch) move(ctx context.Context, id PortID, to *Switch) (PortID, error
 	from.marked = true
 	s.portMu.Unlock()
 	s.forget(id)
-	err = carry(ctx, from, int(id), there, index)
+	err = carry(ctx, from, int(id), there, index, to.mac(index))
 	if err == nil {
 		var msgs rtnl.Batch
 		to.admit(there, &msgs, index)
@@ -132,7 +136,7 @@ func (s *Switch) move(ctx context.Context, id PortID, to *Switch) (PortID, error
 }
 
 // carry moves a device from one bridge to another. The host has seen it go before it can see it come.
-func carry(ctx context.Context, from *bridge, id int, to *bridge, index int) error {
+func carry(ctx context.Context, from *bridge, id int, to *bridge, index int, mac net.HardwareAddr) error {
 	var down, move rtnl.Batch
 	down.LinkDown(id)
 	if err := from.route.Send(&down); err != nil {
@@ -143,6 +147,6 @@ func carry(ctx context.Context, from *bridge, id int, to *bridge, index int) err
 	if err := from.route.WaitCarrierLoss(ctx, id); err != nil {
 		return err
 	}
-	move.Move(id, rtnl.MoveSpec{NetNS: to.net, Name: "p" + strconv.Itoa(index), Index: index, Master: bridgeIndex, MAC: deviceMAC(index)})
+	move.Move(id, rtnl.MoveSpec{NetNS: to.net, Name: portName(index), Index: index, Master: bridgeIndex, MAC: mac})
 	return from.route.Send(&move)
 }

@@ -118,8 +118,12 @@ func (p *Pool) prepare() {
 // returns; the switch is idle again when its last port has vanished, which the kernel does a while after the hosts'
 // network namespaces died. A port whose host lives on for 30 s costs the switch, and the host the port.
 //
-// Putting a switch twice has no effect. After Close, Put closes the switch.
+// Putting a switch twice has no effect, and so has putting nil. After Close, Put closes the switch; it closes at once one
+// that had a trunk or spoke the spanning tree protocol, which cannot be made like new.
 func (p *Pool) Put(s *Switch) {
+	if s == nil {
+		return
+	}
 	b, used := s.release()
 	if b == nil {
 		return

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -26,8 +25,11 @@ type Switch struct {
 	mu     sync.RWMutex // read-locked by those that use the bridge, locked by the end of the lease
 	bridge *bridge      // nil after the lease
 
+	number int // tells the switch's addresses from those of others in its segment; 0 where nobody ever sees them
+
 	portMu sync.Mutex
 	ports  map[PortID]bool // that were attached, whether or not they have vanished
+	trunks map[PortID]bool // those among them that lead to switches
 	next   int             // index of the next port; never used twice in a lease, since a port that vanished may still be on its way
 
 	hub bool // written before the first port is attached
@@ -45,16 +47,20 @@ type Port struct {
 	MTU   int              // in bytes, of both ends; 0 = 1500
 }
 
-// plugLimit bounds the wait for a cable to be in operation, which takes a second at most on a kernel before Linux 6.10.
-const plugLimit = 5 * time.Second
+// plugLimit bounds the wait for a cable to be in operation, which takes a second at most on a kernel before Linux 6.10, and
+// two forward delays more where the switch speaks the spanning tree protocol.
+const plugLimit = 5*time.Second + 2*forwardDelay
 
 func newSwitch(b *bridge) *Switch {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &Switch{released: ctx, end: cancel, bridge: b, ports: map[PortID]bool{}, next: firstPort}
+	return &Switch{released: ctx, end: cancel, bridge: b, ports: map[PortID]bool{}, trunks: map[PortID]bool{}, next: firstPort}
 }
 
-// use returns the bridge, which stays until done is called.
+// use returns the bridge, which stays until done is called. A nil Switch is one that was put back.
 func (s *Switch) use() (b *bridge, done func(), err error) {
+	if s == nil {
+		return nil, nil, ErrReleased
+	}
 	s.mu.RLock()
 	if s.bridge == nil {
 		s.mu.RUnlock()
@@ -102,7 +108,7 @@ func (s *Switch) Attach(ctx context.Context, ports ...Port) ([]PortID, error) {
 		index := first + i
 		ids[i] = PortID(index)
 		msgs.Veth(rtnl.VethSpec{
-			Name: "p" + strconv.Itoa(index), Index: index, Master: bridgeIndex, MTU: p.MTU, MAC: deviceMAC(index), Up: b.silent,
+			Name: portName(index), Index: index, Master: bridgeIndex, MTU: p.MTU, MAC: s.mac(index), Up: b.silent,
 			Peer: rtnl.VethPeer{Name: p.Name, Index: p.Index, MAC: p.MAC, NetNS: p.NetNS},
 		})
 		s.admit(b, &msgs, index)
@@ -111,7 +117,7 @@ func (s *Switch) Attach(ctx context.Context, ports ...Port) ([]PortID, error) {
 		}
 	}
 	if err := b.route.Send(&msgs); err != nil {
-		return nil, errors.Join(fmt.Errorf("attach ports: %w", err), b.detach(ids))
+		return nil, errors.Join(fmt.Errorf("attach ports: %w", full(err)), b.detach(ids))
 	}
 	s.portMu.Lock()
 	defer s.portMu.Unlock()
@@ -119,6 +125,17 @@ func (s *Switch) Attach(ctx context.Context, ports ...Port) ([]PortID, error) {
 		s.ports[id] = true
 	}
 	return ids, nil
+}
+
+// mac is the address of a device of the switch.
+func (s *Switch) mac(index int) net.HardwareAddr { return deviceMAC(s.number<<16 | index) }
+
+// full explains the kernel's error for a bridge that has no port left.
+func full(err error) error {
+	if errors.Is(err, unix.EXFULL) {
+		return fmt.Errorf("the switch is full: a bridge has %d ports at most (BR_MAX_PORTS), and a further switch is to be cabled to it: %w", MaxPorts, err)
+	}
+	return err
 }
 
 // detach deletes those of the ports that exist.
@@ -134,7 +151,8 @@ func (b *bridge) detach(ids []PortID) error {
 	return errors.Join(errs...)
 }
 
-// WaitUp waits until the ports are in operation; frames that hosts send earlier are lost.
+// WaitUp waits until the ports are in operation, and the spanning tree protocol, where the switch speaks it, has found out
+// what they and the trunks are to do; frames that hosts send earlier are lost.
 func (s *Switch) WaitUp(ctx context.Context, ids ...PortID) error {
 	b, done, err := s.use()
 	if err != nil {
@@ -151,7 +169,10 @@ func (s *Switch) WaitUp(ctx context.Context, ids ...PortID) error {
 		}
 		indices[i] = int(id)
 	}
-	return b.route.WaitUp(ctx, indices...)
+	if err := b.route.WaitUp(ctx, indices...); err != nil {
+		return err
+	}
+	return b.waitSettled(ctx, append(indices, s.trunkPorts()...)...)
 }
 
 // SetPort plugs or pulls the cable of a host. The host's end loses its carrier; its administrative state and addresses
@@ -174,6 +195,9 @@ func (s *Switch) SetPort(id PortID, up bool) error {
 	if err == nil && up {
 		ctx, cancel := context.WithTimeout(s.released, plugLimit)
 		err = b.route.WaitVeth(ctx, int(id))
+		if err == nil && !s.isTrunk(id) {
+			err = b.waitSettled(ctx, int(id))
+		}
 		cancel()
 	}
 	if err != nil {
@@ -194,6 +218,12 @@ func (s *Switch) Stats() (rtnl.Stats, error) {
 		return rtnl.Stats{}, fmt.Errorf("read counters of switch: %w", err)
 	}
 	return l.Stats.Sub(b.base), nil
+}
+
+func (s *Switch) isTrunk(id PortID) bool {
+	s.portMu.Lock()
+	defer s.portMu.Unlock()
+	return s.trunks[id]
 }
 
 // check refuses the number of a port that the lease never had.

@@ -41,6 +41,7 @@ const (
 	MethodBorrow     = "borrow"     // BorrowParams → nothing
 	MethodGiveBack   = "giveback"   // BorrowParams → nothing
 	MethodTopology   = "topology"   // nothing → TopologyResult
+	MethodTrunk      = "trunk"      // TrunkParams → nothing
 	MethodDescribe   = "describe"   // nothing → OpenResult
 	MethodClose      = "close"      // nothing → nothing: the environment is gone when the answer comes
 )
@@ -256,3 +257,9 @@ type LinkMTUParams struct {
 
 // BorrowParams name a network device of the machine that a host is to have, or to give back.
 type BorrowParams struct{ Host, Device string }
+
+// TrunkParams pull or plug the cable between the switches of two networks.
+type TrunkParams struct {
+	Network, To string
+	Up          bool
+}
