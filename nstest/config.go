@@ -103,7 +103,9 @@ func (n Namespaces) names() []string {
 	return list
 }
 
-// NetworkConfig describes a network: a switch on which hosts hang.
+// NetworkConfig describes a network: a switch on which hosts hang, up to 1,023 (Trunks included), or a medium over another
+// network. Hosts that talk to very many others may find the machine's neighbour table full, which all network namespaces share:
+// net.ipv4.neigh.default.gc_thresh3 and its twin of IPv6, by default 1,024 entries.
 type NetworkConfig struct {
 	// Name is unique in the environment. It is required for AddNetwork.
 	Name string

@@ -14,6 +14,8 @@
 // without a spare process, though with a spare environment, and warm with one, where a spec takes 20 ms, which do not count.
 // Beside each the same program starts and ends without running a test (bare).
 //
+// BenchmarkScale makes environments with 10 and 100 hosts on one network, beside the floor with as many.
+//
 // BenchmarkSeccomp is what a system call that does nothing takes with the filter of environments and without.
 //
 // A row is p50-µs, p90-µs and p99-µs of single rounds, and how many rounds a second (envs/s) all workers did together,

@@ -253,8 +253,11 @@ func errnoOf(err error) uint32 {
 
 func remedyOf(err error) string {
 	var w *wire.Error
-	if errors.As(err, &w) {
+	switch {
+	case errors.As(err, &w):
 		return w.Remedy
+	case errors.Is(err, unix.EMFILE):
+		return "raise the hard limit of open files, by ulimit -Hn or LimitNOFILE=: the keeper needs five for each host"
 	}
 	return ""
 }

@@ -37,7 +37,7 @@
 
 #include "netlink.h"
 
-enum { MAX_HOSTS = 2, SWITCHES = 4, BRIDGE = 2, ETH0 = 2, LO = 1, BASE_ID = 1 << 30 };
+enum { MAX_HOSTS = 100, SWITCHES = 4, BRIDGE = 2, ETH0 = 2, LO = 1, BASE_ID = 1 << 30 };
 enum { MS_QUIET = 2 | 4 | 8, MS_PLAIN = 2 | 4 }; // nosuid, nodev, noexec
 
 extern int mount(const char *, const char *, const char *, unsigned long, const void *);
@@ -55,6 +55,7 @@ static const struct shape shapes[] = {
 	{ 'a', 1, 0, 0 }, { 'A', 1, 0, 1 }, // without further hosts
 	{ 'n', 2, 0, 0 }, { 'N', 2, 0, 1 }, // its own host and a net-only one
 	{ 'f', 2, 1, 0 }, { 'F', 2, 1, 1 }, // its own host and a full one
+	{ 'x', 10, 0, 0 }, { 'c', 100, 0, 0 }, // its own host and net-only ones, as many as make so many
 };
 
 static int rtnl_switch[SWITCHES], turn, self_pidfd, port = 100;
