@@ -65,6 +65,10 @@ type Config struct {
 	// Loopback leaves the environment without a network: it has lo alone, and no hosts can be added until AddNetwork.
 	Loopback bool
 
+	// Lend are network devices of the machine that hosts may Borrow at the wish of a process inside, such as a hermetic spec.
+	// The program that opens the environment may have any borrowed.
+	Lend []string
+
 	// Network describes the first network. Its default name is "lan".
 	Network NetworkConfig
 
@@ -191,7 +195,7 @@ func (c Config) params() (wire.OpenParams, error) {
 	p := wire.OpenParams{
 		Name: c.Name, Hostname: c.Hostname, Root: c.Root, MachineRoot: c.MachineRoot, IDCount: c.IDs, Devices: c.Devices,
 		ShareKinds: c.Share.names(), CapAdd: c.CapAdd, CapDrop: c.CapDrop, Privileged: c.Privileged,
-		AllowIOUring: c.AllowIOUring, Loopback: c.Loopback, Network: c.Network.params(), Outbound: c.Outbound.params(),
+		AllowIOUring: c.AllowIOUring, Loopback: c.Loopback, Lend: c.Lend, Network: c.Network.params(), Outbound: c.Outbound.params(),
 	}
 	if p.Name == "" {
 		p.Name = "env"

@@ -48,6 +48,7 @@ type commandLine struct {
 	Run     runCommand     `cmd:"" help:"Run a command in a fresh environment."`
 	Shell   shellCommand   `cmd:"" help:"Start an interactive shell, or another command, on a terminal in a fresh environment."`
 	Doctor  doctorCommand  `cmd:"" help:"Find out what this machine can do, what is missing, and what to do about it."`
+	GC      gcCommand      `cmd:"" name:"gc" help:"Restore network devices of the machine that killed programs had borrowed."`
 	Conform conformCommand `cmd:"" help:"Find out which properties of isolation hold on this kernel, or what isolates this process."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Measure measureCommand `cmd:"" hidden:"" help:"Print, as JSON, what the process sees of its isolation. The audit runs it inside."`
@@ -92,6 +93,7 @@ var usage = map[string]string{
 	"run":     "nstest run [flags] -- COMMAND [ARGUMENT...]",
 	"shell":   "nstest shell [flags] [-- COMMAND [ARGUMENT...]]",
 	"doctor":  "nstest doctor [--json]",
+	"gc":      "nstest gc",
 	"conform": "nstest conform [--json FILE] [--label EXPRESSION]... [-v]\n       nstest conform --target [--json FILE] [-v]\n       nstest conform diff BEFORE AFTER",
 	"diff":    "nstest conform diff BEFORE AFTER",
 	"version": "nstest version",

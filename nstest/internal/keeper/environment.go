@@ -194,7 +194,7 @@ func (e *environment) close() error {
 	errs = append(errs, e.kill())
 	for _, h := range hosts { // while the kernel is at it
 		if h != nil {
-			errs = append(errs, h.close())
+			errs = append(errs, h.giveBackAll(e.server), h.close())
 		}
 	}
 	for _, p := range plots {

@@ -42,6 +42,7 @@ type host struct {
 
 	mu       sync.Mutex
 	cables   []*cable
+	loans    []*loaned
 	declared declared
 	services
 	once sync.Once
@@ -481,7 +482,7 @@ func (e *environment) drop(k string, h *host, cables []*cable) error {
 	for _, c := range cables {
 		errs = append(errs, c.unplug())
 	}
-	errs = append(errs, h.close())
+	errs = append(errs, h.giveBackAll(e.server), h.close())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.hosts, k)

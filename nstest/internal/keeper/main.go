@@ -94,7 +94,8 @@ type server struct {
 	pool    *lan.Pool
 	spare   spare
 	sysctls []sysctl
-	null    *os.File // /dev/null, the standard input, output and error of inits
+	lending sync.Mutex // held while a device of the machine changes hands
+	null    *os.File   // /dev/null, the standard input, output and error of inits
 }
 
 func newServer() (*server, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -108,15 +107,9 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	case wire.MethodQueries:
 		return wire.Reply{Result: wire.QueriesResult{Queries: e.zone.Queries()}}, req.Decode(nil)
 	case wire.MethodBorrow:
-		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) {
-			return nil, nil, e.declare(p.Host, e.borrow(p), func(d *declared) { d.borrowed = append(d.borrowed, p.Device) })
-		})
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return only(e.borrow(p)) })
 	case wire.MethodGiveBack:
-		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) {
-			return nil, nil, e.declare(p.Host, e.giveBack(p), func(d *declared) {
-				d.borrowed = slices.DeleteFunc(slices.Clone(d.borrowed), func(name string) bool { return name == p.Device })
-			})
-		})
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.giveBack(p) })
 	case wire.MethodTrunk:
 		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:
@@ -153,6 +146,9 @@ func (e *environment) connect(handle wire.Handler, end func()) (*os.File, error)
 func (e *environment) handleInside(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 	if req.Method == wire.MethodClose {
 		return wire.Reply{}, refuse(unix.EPERM, "this environment ends with the process that it was made for")
+	}
+	if req.Method == wire.MethodBorrow {
+		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return only(e.borrowInside(p)) })
 	}
 	return e.handle(ctx, req)
 }

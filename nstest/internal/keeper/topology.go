@@ -19,7 +19,6 @@ type declared struct {
 	nat64     *wire.NAT64
 	advertise []wire.Advertisement
 	firewall  *wire.FirewallTopology
-	borrowed  []string
 }
 
 // declare is err, or else has change remember what a host was told.
@@ -114,8 +113,11 @@ func (h *host) topology(networks []wire.NetworkTopology, most int) (wire.HostTop
 	for _, c := range h.cables {
 		cables = append(cables, *c)
 	}
+	for _, l := range h.loans {
+		t.Borrowed = append(t.Borrowed, l.Name)
+	}
 	h.mu.Unlock()
-	t.NAT, t.NAT64, t.Advertise, t.Firewall, t.Borrowed = d.nat, d.nat64, d.advertise, d.firewall, d.borrowed
+	t.NAT, t.NAT64, t.Advertise, t.Firewall = d.nat, d.nat64, d.advertise, d.firewall
 	devices := map[int]string{} // network by index
 	for _, c := range cables {
 		devices[c.index] = c.network.name

@@ -16,18 +16,18 @@ import (
 type MoveSpec struct {
 	NetNS  *os.File // open until Send returns
 	Name   string
-	Index  int              // at least 1
+	Index  int              // 0 = the kernel's choice
 	Master int              // index of the bridge there that the device becomes a port of; 0 = none
 	MAC    net.HardwareAddr // nil = as it was
 }
 
-// Move takes a device to another network namespace (Linux 5.13, for the index). The other end of a veth loses its carrier
+// Move takes a device to another network namespace (for the index: Linux 5.13; older kernels choose). The other end of a veth loses its carrier
 // and stays where it is. The kernel takes some 15 ms, and stops half-way at an error: the device may be in either
 // namespace then.
 //
 // The namespace that it leaves has a number for the other one from then on, for as long as both live (NSIDs).
 func (b *Batch) Move(index int, to MoveSpec) {
-	if index <= 0 || to.Index <= 0 || to.Name == "" || to.Master < 0 || !checkMAC(to.MAC) || to.NetNS == nil {
+	if index <= 0 || to.Index < 0 || to.Name == "" || to.Master < 0 || !checkMAC(to.MAC) || to.NetNS == nil {
 		b.refuse("move link %d: bad namespace, name, index or MAC in %+v", index, to)
 		return
 	}
@@ -39,8 +39,10 @@ func (b *Batch) Move(index int, to MoveSpec) {
 	const newIndex = 49 // IFLA_NEW_IFINDEX
 	attrs := []*nl.RtAttr{
 		nl.NewRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(fd)),
-		nl.NewRtAttr(newIndex, nl.Uint32Attr(uint32(to.Index))),
 		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(to.Name)),
+	}
+	if to.Index > 0 {
+		attrs = append(attrs, nl.NewRtAttr(newIndex, nl.Uint32Attr(uint32(to.Index))))
 	}
 	if len(to.MAC) > 0 {
 		attrs = append(attrs, nl.NewRtAttr(unix.IFLA_ADDRESS, to.MAC))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -269,6 +270,27 @@ func (c *Conn) NSIDs() ([]int32, error) {
 		return nil, fmt.Errorf("list namespace numbers: %w", err)
 	}
 	return ids, nil
+}
+
+// NSIDOf is the number under which the namespace knows another, or -1.
+func (c *Conn) NSIDOf(ns *os.File) (int, error) {
+	const attrNSID, attrFD = 1, 3 // NETNSA_NSID, NETNSA_FD
+	req := newRequest(unix.RTM_GETNSID, 0)
+	req.AddData(header{unix.AF_UNSPEC, 3: 0})
+	id := -1
+	var inner error
+	raw, err := ns.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { // which stays valid until the answer is there
+			req.AddData(nl.NewRtAttr(attrFD, nl.Uint32Attr(uint32(fd))))
+			inner = c.query(request{req, "look up number of", ns.Name(), 0}, func(m message) {
+				if len(m.payload) >= 4 {
+					id = int(int32(u32(attributes(m.payload[4:])[attrNSID])))
+				}
+			})
+		})
+	}
+	return id, errors.Join(err, inner)
 }
 
 // header is the fixed part of a message.

@@ -11,6 +11,8 @@ import (
 const (
 	KindCanceled = "canceled" // context.Canceled
 	KindDeadline = "deadline" // context.DeadlineExceeded
+
+	KindNotPrivileged = "not privileged" // nstest.ErrNotPrivileged
 )
 
 // Error is an error as it crosses the connection. Every field may be empty.

@@ -38,7 +38,7 @@ const (
 	MethodDNS        = "dns"        // DNSParams → nothing
 	MethodRecords    = "records"    // RecordsParams → nothing
 	MethodQueries    = "queries"    // nothing → QueriesResult
-	MethodBorrow     = "borrow"     // BorrowParams → nothing
+	MethodBorrow     = "borrow"     // BorrowParams → BorrowResult
 	MethodGiveBack   = "giveback"   // BorrowParams → nothing
 	MethodTopology   = "topology"   // nothing → TopologyResult
 	MethodTrunk      = "trunk"      // TrunkParams → nothing
@@ -77,7 +77,8 @@ type OpenParams struct {
 	CapDrop      []string
 	Privileged   bool
 	AllowIOUring bool
-	Loopback     bool // no network but lo
+	Loopback     bool     // no network but lo
+	Lend         []string // network devices of the machine that a process inside may have borrowed
 	Network      NetworkParams
 	Outbound     *Outbound
 	Attached     bool   // a second connection is wanted, for the process that will be started inside; its end is not the environment's
@@ -263,3 +264,6 @@ type TrunkParams struct {
 	Network, To string
 	Up          bool
 }
+
+// BorrowResult is the name that a borrowed device has in the host.
+type BorrowResult struct{ Interface string }
