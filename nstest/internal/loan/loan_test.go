@@ -329,6 +329,22 @@ func TestDirectory(t *testing.T) {
 	if list, err := Abandoned(dir); err == nil || len(list) != 0 {
 		t.Errorf("records of others were read: %v", list)
 	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, unfinished+"1"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := Abandoned(dir)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("our own: %v, %v", list, err)
+	}
+	if err := list[0].Discard(); err != nil {
+		t.Error(err)
+	}
+	if left := records(t, dir); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
 	if list, err := Abandoned(filepath.Join(run, "absent")); err != nil || len(list) != 0 {
 		t.Errorf("without a directory: %v, %v", list, err)
 	}

@@ -136,7 +136,11 @@ func (r *Record) Close() error { return r.file.Close() }
 // to give back the device.
 func Abandoned(dir string) ([]*Record, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
-	if err != nil || len(paths) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	rest, err := filepath.Glob(filepath.Join(dir, unfinished+"*"))
+	if err != nil || len(paths)+len(rest) == 0 {
 		return nil, err
 	}
 	if err := check(dir); err != nil {
@@ -144,6 +148,11 @@ func Abandoned(dir string) ([]*Record, error) {
 	}
 	var list []*Record
 	var errs []error
+	for _, path := range rest { // of one who was killed before he touched the device, or is at it
+		if r, _ := lock(path); r != nil {
+			errs = append(errs, r.remove())
+		}
+	}
 	for _, path := range paths {
 		r, err := take(path)
 		if err != nil {
@@ -157,7 +166,23 @@ func Abandoned(dir string) ([]*Record, error) {
 }
 
 // take locks and reads a record; it is nil if somebody else has it.
-func take(path string) (_ *Record, err error) {
+func take(path string) (*Record, error) {
+	r, err := lock(path)
+	if r == nil || err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(r.file)
+	if err == nil {
+		err = json.Unmarshal(data, r)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// lock is take without reading.
+func lock(path string) (*Record, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // it has just been removed
@@ -165,29 +190,22 @@ func take(path string) (_ *Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Record{file: f, path: path}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, f.Close()
-	}
-	if err == nil {
-		var now, then os.FileInfo
-		then, err = f.Stat()
-		if err == nil {
-			now, err = os.Lstat(path)
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = nil
 		}
+		return nil, errors.Join(err, f.Close())
+	}
+	then, err := f.Stat()
+	if err == nil {
+		var now os.FileInfo
+		now, err = os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, then) {
 			return nil, f.Close() // the device was given back before we had the lock
-		}
-	}
-	if err == nil {
-		var data []byte
-		if data, err = io.ReadAll(f); err == nil {
-			err = json.Unmarshal(data, r)
 		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return r, nil
+	return &Record{file: f, path: path}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,14 +90,22 @@ func reach(from, to *nstest.Host) error {
 	return nil
 }
 
-// expectSilence sees that none of a host's addresses answers, and that nobody says so.
-func expectSilence(from, to *nstest.Host) {
+// expectSilence sees for each pair of hosts that the first asks every address of the second, gets no answer, and is not told
+// why. All ask at once.
+func expectSilence(pairs ...[2]*nstest.Host) {
 	GinkgoHelper()
-	for _, a := range to.Addrs() {
-		err := ask(from, a, silence)
-		var timeout net.Error
-		Expect(errors.As(err, &timeout) && timeout.Timeout()).To(BeTrue(), "%s asked %s at %s and got: %v", from.Name(), to.Name(), a, err)
+	var wg sync.WaitGroup
+	for _, p := range pairs {
+		for _, a := range p[1].Addrs() {
+			wg.Go(func() {
+				defer GinkgoRecover()
+				err := ask(p[0], a, silence)
+				var timeout net.Error
+				Expect(errors.As(err, &timeout) && timeout.Timeout()).To(BeTrue(), "%s asked %s at %s and got: %v", p[0].Name(), p[1].Name(), a, err)
+			})
+		}
 	}
+	wg.Wait()
 }
 
 func addNetwork(c nstest.NetworkConfig) *nstest.Network {
