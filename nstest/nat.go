@@ -9,18 +9,30 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
 
-// NAT lets hosts share the addresses that a router has outside (RFC 4787, RFC 5382). Only Outside is required.
+// NAT lets hosts share the addresses that a router has outside: network address and port translation of UDP and TCP
+// (RFC 4787, RFC 5382), and of other protocols as far as the kernel can. Only Outside is required.
+//
+// A sender inside keeps its port if nobody else inside has that outside, and else gets a random one. With every Kind but
+// Symmetric that port is the sender's for whatever it sends anywhere, until it has sent and received nothing for the
+// timeout; there are up to 65536 of them at a time. Echoes, and errors of ICMP, find their way.
+//
+// What comes from outside without a mapping or forward that lets it in is for the router itself. Where none of the router's
+// sockets wants it, nobody answers (RFC 5382, REQ-4), unless a Firewall rejects it. It reaches nobody inside, also where
+// somebody outside has a route to there. That holds for the families that are translated; IPv6 is routed as it is, without
+// NAT66 or NPTv6.
+//
+// It needs nftables with maps and numgen, and Linux 5.7.
 type NAT struct {
 	Outside string   // the network on which the router's addresses stand for those inside
 	Inside  []string // the networks that are translated; default: all others of the router
 
 	Kind       NATKind
-	Hairpin    bool          // hosts inside reach each other by the outside address
-	Forwards   []Forward     // ports that lead inside
-	UDPTimeout time.Duration // without traffic, in whole seconds; default: 30 s
-	TCPTimeout time.Duration // of an established connection; default: 2 h 4 min
+	Hairpin    bool          // hosts inside reach each other by the outside address, and are seen by theirs (RFC 4787, REQ-9)
+	Forwards   []Forward     // ports of the outside that lead inside, for everybody
+	UDPTimeout time.Duration // without traffic in either direction, in whole seconds; default: 30 s
+	TCPTimeout time.Duration // of an established connection, in whole seconds; default: 2 h 4 min (RFC 5382, REQ-5). Others: 2 min
 
-	NAT66 bool // IPv6 too
+	NAT66 bool // IPv6 in the same way
 
 	// NPTv6 translates IPv6 addresses one to one, in both directions (RFC 6296), and is what the prefix inside is outside: of at
 	// most 64 bits. The prefix inside has as many bits, and the networks inside are all in it. A host inside is reached at the
@@ -32,7 +44,8 @@ type NAT struct {
 // NATKind says whom a mapping lets in. The names are those of RFC 3489.
 type NATKind int
 
-// The kinds, with the terms of RFC 4787.
+// The kinds, with the terms of RFC 4787. Filters let in whom a mapping's owner has sent to, at the other kinds than FullCone:
+// at the same address, or at the same address and port.
 const (
 	PortRestricted    NATKind = iota // endpoint-independent mapping, address- and port-dependent filtering
 	AddressRestricted                // endpoint-independent mapping, address-dependent filtering
@@ -56,7 +69,8 @@ func (k *NATKind) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// A Forward is a port of the outside that leads inside.
+// A Forward is a port of the outside that leads inside, to an address on one of the NAT's Inside networks. Its family is
+// To's; that of an IPv6 one is NAT66.
 type Forward struct {
 	Network string // "tcp" or "udp"
 	Port    uint16
@@ -94,7 +108,11 @@ func (n NAT) params() (wire.NAT, error) {
 	return p, nil
 }
 
-// SetNAT replaces the router's translations at one instant; connections that exist are cut.
+// SetNAT replaces the router's translations, without any by none: those of a family at one instant, IPv4 first. Connections
+// through the router are cut: none of their packets passes any more, and nobody is told. A network that is the Outside now
+// has the router for its gateway no longer; one that is not the Outside any more has it for its gateway, if it has no other.
+//
+// A router has four NATs at most, each with an Outside of its own, with 256 forwards and the same timeouts. A NAT64 stays.
 func (r *Router) SetNAT(nat ...NAT) error {
 	p := wire.NATParams{Host: r.name}
 	for _, n := range nat {

@@ -63,6 +63,7 @@ func (r *routing) begin(h *host) error {
 			return err
 		}
 	}
+	r.params = wire.RouterParams{NAT: r.params.NAT, NAT64: r.params.NAT64} // what there is to be remembered
 	return h.forward()
 }
 

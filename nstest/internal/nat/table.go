@@ -19,8 +19,8 @@ var families = []family{
 const (
 	tableName = "nstest-nat"
 
-	// elements bounds each map: there are no more than 65536 ports of a protocol.
-	elements = 1 << 17
+	// elements bounds each map and set. Those that have timed out go within a second.
+	elements = 1 << 16
 
 	// attempts is how often a port is guessed for a host whose own is taken.
 	attempts = 8

@@ -1,0 +1,87 @@
+package nat_test
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+var _ = Describe("hosts outside of a NAT, or behind another", func() {
+	// pair is two homes with a NAT of one kind each, and a host in each.
+	pair := func(kind nstest.NATKind) (w *world, hosts [2]*nstest.Host, at [2]netip.AddrPort) {
+		addNetwork("internet")
+		w = &world{is4: true, servers: [2]*nstest.Host{addHost("stun1", "internet"), addHost("stun2", "internet")}}
+		for i, name := range []string{"left", "right"} {
+			addNetwork(name)
+			addRouter(nstest.RouterConfig{Name: "router-" + name, Networks: on("internet", name), NAT: []nstest.NAT{{Outside: "internet", Kind: kind}}})
+			hosts[i] = addHost("host-"+name, name)
+			at[i] = netip.AddrPortFrom(addr(hosts[i], name, true), 5000)
+		}
+		return w, hosts, at
+	}
+	for _, kind := range []nstest.NATKind{nstest.PortRestricted, nstest.Symmetric} {
+		works := kind != nstest.Symmetric
+		It(map[bool]string{true: "find a way to each other by UDP through ", false: "find none through "}[works]+kind.String()+" ones", func() {
+			w, hosts, at := pair(kind)
+			w.serveUDP()
+			left, right := listenPacket(hosts[0], at[0]), listenPacket(hosts[1], at[1])
+			other := listenPacket(hosts[0], netip.AddrPortFrom(at[0].Addr(), 0))
+			a, b := w.seenUDP(left, 0, 0), w.seenUDP(right, 0, 0)
+			Expect(w.whoCalls(left, b, right, other)).To(Equal(netip.AddrPort{}), "the first packet makes a hole and is lost")
+			if works {
+				Expect(w.whoCalls(right, a, left, other)).To(Equal(b))
+				Expect(w.whoCalls(left, b, right, other)).To(Equal(a))
+			} else {
+				Expect(w.whoCalls(right, a, left, other)).To(Equal(netip.AddrPort{}))
+				Expect(w.whoCalls(left, b, right, other)).To(Equal(netip.AddrPort{}))
+			}
+		})
+	}
+
+	It("find a way to each other by TCP, as a router does not refuse what comes too early", func() {
+		w, hosts, at := pair(nstest.PortRestricted)
+		w.serveTCP()
+		a := mustCall(hosts[0], at[0], w.endpoint(0, 0)).seen
+		b := mustCall(hosts[1], at[1], w.endpoint(0, 0)).seen
+		left := make(chan error, 1)
+		go func() {
+			c, err := dial(hosts[0], at[0], b)
+			if err == nil {
+				err = c.Close()
+			}
+			left <- err
+		}()
+		c, err := dial(hosts[1], at[1], a)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(c.Close)
+		Eventually(left).Should(Receive(BeNil()))
+	})
+
+	It("get no word from a port of the router's that nobody uses, but from those that it uses itself", func() {
+		w := newWorld(true, nstest.NAT{Outside: "internet"})
+		w.serveTCP()
+		own := netip.AddrPortFrom(w.outside(), 22)
+		go echo(listen(w.router.Host, own))
+		Expect(mustCall(w.servers[0], netip.AddrPortFrom(w.server(0), 1234), own).trip()).To(Succeed())
+		d := net.Dialer{Timeout: 300 * time.Millisecond}
+		refused := func() error {
+			return w.servers[0].Do(func() error {
+				c, err := d.Dial("tcp", netip.AddrPortFrom(w.outside(), 23).String())
+				if err == nil {
+					err = c.Close()
+				}
+				return err
+			})
+		}
+		Expect(refused()).To(Satisfy(os.IsTimeout))
+		Expect(w.router.SetNAT()).To(Succeed())
+		Expect(refused()).To(MatchError(unix.ECONNREFUSED))
+	})
+})

@@ -1,0 +1,55 @@
+package nat_test
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+var _ = Describe("a mapping", func() {
+	It("ends when nothing was heard for as long as it may last", func() {
+		// Polls are further apart than the time limit of the one, and closer than that of the other.
+		const limit, pause = time.Second, 1500 * time.Millisecond
+		addNetwork("internet")
+		w := &world{is4: true, servers: [2]*nstest.Host{addHost("stun1", "internet"), addHost("stun2", "internet")}}
+		w.serveUDP()
+		w.serveTCP()
+		type home struct {
+			socket, other net.PacketConn
+			seen          netip.AddrPort
+			connection    *caller
+		}
+		make := func(name string, nat nstest.NAT) *home {
+			addNetwork(name)
+			addRouter(nstest.RouterConfig{Name: "router-" + name, Networks: on("internet", name), NAT: []nstest.NAT{nat}})
+			h := addHost("host-"+name, name)
+			at := addr(h, name, true)
+			m := &home{socket: listenPacket(h, netip.AddrPortFrom(at, 0)), other: listenPacket(h, netip.AddrPortFrom(at, 0))}
+			m.seen = w.seenUDP(m.socket, 0, 0)
+			m.connection = mustCall(h, netip.AddrPortFrom(at, 4000), w.endpoint(0, 0))
+			return m
+		}
+		short := make("short", nstest.NAT{Outside: "internet", Kind: nstest.FullCone, UDPTimeout: limit, TCPTimeout: limit})
+		long := make("long", nstest.NAT{Outside: "internet", Kind: nstest.FullCone})
+		caller := listenPacket(w.servers[1], netip.AddrPortFrom(w.server(1), 9999))
+		Expect(w.whoCalls(caller, short.seen, short.socket, short.other).IsValid()).To(BeTrue())
+		Expect(short.connection.trip()).To(Succeed())
+		Expect(long.connection.trip()).To(Succeed())
+		polls := 0
+		Eventually(func(g Gomega) {
+			polls++
+			g.Expect(polls).To(BeNumerically(">", 1))
+			g.Expect(w.whoCalls(caller, long.seen, long.socket, long.other).IsValid()).To(BeTrue())
+			g.Expect(long.connection.trip()).To(Succeed())
+			g.Expect(w.whoCalls(caller, short.seen, short.socket, short.other).IsValid()).To(BeFalse())
+			_ = short.connection.SetDeadline(time.Now().Add(300 * time.Millisecond))
+			g.Expect(short.connection.trip()).To(MatchError(os.ErrDeadlineExceeded))
+		}).WithPolling(pause).Should(Succeed())
+	})
+})
