@@ -182,8 +182,8 @@ func (b *builder) translate(i int, s Spec, a netip.Addr) {
 			t.follow(b.early, hairpin)
 		}
 		t.admit(hairpin, true)
-		loop := flat(deviceIn(expr.MetaKeyIIF, t.devices), deviceIn(expr.MetaKeyOIF, t.devices), connection(expr.CtKeySTATUS, statusDNAT, true))
-		t.masquerade(loop)
+		asked := []expr.Any{&expr.Ct{Key: expr.CtKeyDST, Register: reg(12)}, equal(12, t.own...)} // before dstnat
+		t.masquerade(flat(deviceIn(expr.MetaKeyIIF, t.devices), deviceIn(expr.MetaKeyOIF, t.devices), asked))
 	}
 	t.admit(flat(device(expr.MetaKeyIIF, s.Outside), b.to(t.own)), false)
 	t.masquerade(outward)

@@ -81,6 +81,11 @@ var _ = Describe("hosts outside of a NAT, or behind another", func() {
 			})
 		}
 		Expect(refused()).To(Satisfy(os.IsTimeout))
+		By("a firewall may say otherwise")
+		Expect(w.router.SetFirewall(nstest.Firewall{Rules: []nstest.FirewallRule{{Verdict: nstest.Reject, Direction: nstest.In, To: "router"}}})).To(Succeed())
+		Expect(refused()).To(MatchError(unix.ECONNREFUSED))
+		Expect(w.router.SetFirewall(nstest.Firewall{})).To(Succeed())
+		Expect(refused()).To(Satisfy(os.IsTimeout))
 		Expect(w.router.SetNAT()).To(Succeed())
 		Expect(refused()).To(MatchError(unix.ECONNREFUSED))
 	})
