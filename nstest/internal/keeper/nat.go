@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -176,14 +177,14 @@ func (n *network) has(is4 bool) bool {
 	return slices.ContainsFunc(n.prefixes, func(p netip.Prefix) bool { return p.Addr().Is4() == is4 })
 }
 
-// translate puts NATs, which were checked, in force in the router's network namespace.
-func (h *host) translate(nats []wire.NAT) error {
+// translate puts NATs, which were checked, in force in the router's network namespace: by nat.Set or nat.Replace.
+func (h *host) translate(put func(*os.File, []nat.Spec) error, nats []wire.NAT) error {
 	netns, err := h.route.NetNS()
 	if err != nil {
 		return err
 	}
 	defer netns.Close()
-	return nat.Set(netns, h.natSpecs(nats))
+	return put(netns, h.natSpecs(nats))
 }
 
 func (h *host) natSpecs(nats []wire.NAT) []nat.Spec {
@@ -235,12 +236,12 @@ func (e *environment) setNAT(p wire.NATParams) error {
 	if err := checkNATs(h.name, on, p.NAT); err != nil {
 		return err
 	}
-	err = h.translate(p.NAT)
+	err = h.translate(nat.Replace, p.NAT)
 	if err == nil {
 		err = e.setNPT(h, p.NAT)
 	}
 	if err != nil {
-		return errors.Join(err, h.translate(h.router.params.NAT))
+		return errors.Join(err, h.translate(nat.Replace, h.router.params.NAT))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -258,5 +259,5 @@ func (e *environment) renumber(h *host) error {
 	if len(h.router.params.NAT) == 0 {
 		return nil
 	}
-	return errors.Join(h.translate(h.router.params.NAT), e.setNPT(h, h.router.params.NAT))
+	return errors.Join(h.translate(nat.Replace, h.router.params.NAT), e.setNPT(h, h.router.params.NAT))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hermetic-go/nstest/nstest/internal/nat"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
@@ -59,7 +60,7 @@ func (r *routing) begin(h *host) error {
 		}
 	}
 	if len(r.params.NAT) > 0 {
-		if err := h.translate(r.params.NAT); err != nil {
+		if err := h.translate(nat.Set, r.params.NAT); err != nil {
 			return err
 		}
 	}

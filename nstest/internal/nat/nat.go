@@ -40,6 +40,14 @@ type Spec struct {
 	Timeouts            // of mappings; those of connections are the same in all specs
 }
 
+// outside is the address of a family; the zero value is none.
+func (s Spec) outside(f family) netip.Addr {
+	if f.words == 1 {
+		return s.Addr4
+	}
+	return s.Addr6
+}
+
 // Timeouts are how long nothing need be heard, in whole seconds.
 type Timeouts struct{ UDP, TCP time.Duration }
 
@@ -56,16 +64,22 @@ type Forward struct {
 	To       netip.AddrPort
 }
 
-// Set replaces the translations of a network namespace, those of each family at one instant, and then cuts the connections
-// that it has. After an error the old translations are in force, or some of the new.
+// Set makes the translations of a network namespace that has none.
 //
 // It needs nftables with NAT, maps with timeouts and numgen (Linux 5.7), and conntrack's netlink.
-func Set(netns *os.File, specs []Spec) error {
+func Set(netns *os.File, specs []Spec) error { return set(netns, specs, false) }
+
+// Replace replaces the translations of a network namespace, those of each family at one instant, and then cuts the
+// connections that it has. The kernel takes some milliseconds to free what was there. After an error the old translations
+// are in force, or some of the new.
+func Replace(netns *os.File, specs []Spec) error { return set(netns, specs, true) }
+
+func set(netns *os.File, specs []Spec, replace bool) error {
 	return ns.InNet(netns, func() error {
 		if err := setTimeouts(specs); err != nil {
 			return err
 		}
-		if err := replace(specs); err != nil {
+		if err := transact(specs, replace); err != nil {
 			return fmt.Errorf("translate addresses: nftables: %w", err)
 		}
 		return cut()
@@ -76,7 +90,7 @@ func Set(netns *os.File, specs []Spec) error {
 // ordinary user may have (net.core.wmem_max, rmem_max), if that is less. The usual 212992 suffice for four NATs.
 const buffer = 4 << 20
 
-func replace(specs []Spec) error {
+func transact(specs []Spec, replace bool) error {
 	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
 		return errors.Join(c.SetReadBuffer(buffer), c.SetWriteBuffer(buffer))
 	}))
@@ -84,7 +98,7 @@ func replace(specs []Spec) error {
 		return err
 	}
 	for _, f := range families { // a transaction of both has too many answers for the buffers of an ordinary user
-		err := f.table(c, specs)
+		err := f.table(c, specs, replace)
 		if err == nil {
 			err = c.Flush()
 		}

@@ -70,11 +70,11 @@ func tables(t *testing.T, netns *os.File) string {
 
 func TestTheKernelTakesEveryKind(t *testing.T) {
 	netns := newNet(t)
-	for _, kind := range []Kind{PortRestricted, AddressRestricted, FullCone, Symmetric} {
-		for _, hairpin := range []bool{true, false} {
+	for i, kind := range []Kind{PortRestricted, AddressRestricted, FullCone, Symmetric} {
+		for k, hairpin := range []bool{true, false} {
 			s := spec(kind)
 			s.Hairpin = hairpin
-			if err := Set(netns, []Spec{s}); err != nil {
+			if err := set(netns, []Spec{s}, i+k > 0); err != nil {
 				t.Errorf("kind %d, hairpin %t: %v", kind, hairpin, err)
 			}
 			if got, want := tables(t, netns), "2 nstest-nat with rules: true, 10 nstest-nat with rules: true"; got != want {
@@ -82,7 +82,7 @@ func TestTheKernelTakesEveryKind(t *testing.T) {
 			}
 		}
 	}
-	if err := Set(netns, nil); err != nil {
+	if err := Replace(netns, nil); err != nil {
 		t.Error(err)
 	}
 	if got := tables(t, netns); got != "" {

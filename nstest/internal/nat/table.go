@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -50,25 +51,25 @@ type builder struct {
 	early, dstnat, forward, input, output, srcnat *nftables.Chain
 }
 
-// table adds to the transaction what replaces the table of the family, or removes it.
-func (f family) table(c *nftables.Conn, specs []Spec) error {
+// table adds to the transaction what makes the family's table, after it has removed the one that there may be. Where
+// nothing is translated there is none.
+func (f family) table(c *nftables.Conn, specs []Spec, remove bool) error {
 	t := &nftables.Table{Name: tableName, Family: f.table4}
-	c.AddTable(t) // so that there is one to be deleted
-	c.DelTable(t)
+	translated := func(s Spec) bool { return s.outside(f).IsValid() }
+	if remove {
+		c.AddTable(t) // so that there is one to be deleted
+		c.DelTable(t)
+	}
+	if !slices.ContainsFunc(specs, translated) {
+		return nil
+	}
+	c.AddTable(t)
 	b := &builder{family: f, conn: c, table: t}
+	b.base()
 	for i, s := range specs {
-		a := s.Addr4
-		if f.words == 4 {
-			a = s.Addr6
+		if translated(s) {
+			b.translate(i, s, s.outside(f))
 		}
-		if !a.IsValid() {
-			continue
-		}
-		if b.srcnat == nil {
-			c.AddTable(t)
-			b.base()
-		}
-		b.translate(i, s, a)
 	}
 	return b.err
 }
@@ -182,8 +183,7 @@ func (b *builder) translate(i int, s Spec, a netip.Addr) {
 			t.follow(b.early, hairpin)
 		}
 		t.admit(hairpin, true)
-		asked := []expr.Any{&expr.Ct{Key: expr.CtKeyDST, Register: reg(12)}, equal(12, t.own...)} // before dstnat
-		t.masquerade(flat(deviceIn(expr.MetaKeyIIF, t.devices), deviceIn(expr.MetaKeyOIF, t.devices), asked))
+		t.masquerade(flat(deviceIn(expr.MetaKeyIIF, t.devices), deviceIn(expr.MetaKeyOIF, t.devices), connection(expr.CtKeySTATUS, statusDNAT, true)))
 	}
 	t.admit(flat(device(expr.MetaKeyIIF, s.Outside), b.to(t.own)), false)
 	t.masquerade(outward)
