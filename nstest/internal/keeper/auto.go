@@ -70,7 +70,7 @@ func (n *network) reserveFor(hostname string, a wire.Attachment) ([]netip.Prefix
 	}
 	return slices.DeleteFunc(addrs, func(p netip.Prefix) bool {
 		if p.Addr().Is6() {
-			delete(n.used, p.Addr())
+			delete(n.head().used, p.Addr())
 		}
 		return p.Addr().Is6()
 	}), nil

@@ -24,8 +24,8 @@ func (n *network) via(is4 bool) netip.Addr {
 	if n.gateway.IsValid() && n.gateway.Is4() == is4 {
 		return n.gateway
 	}
-	if n.router != nil {
-		for _, a := range n.router.addrs {
+	if router := n.head().router; router != nil {
+		for _, a := range router.addrs {
 			if a.Addr().Is4() == is4 {
 				return a.Addr()
 			}
@@ -37,6 +37,7 @@ func (n *network) via(is4 bool) netip.Addr {
 // first is wanted and the first address of the network, of each family of which none is wanted, if it is free. The
 // environment's mutex is held.
 func (n *network) first(wanted []netip.Addr) []netip.Addr {
+	n = n.head()
 	out := slices.Clone(wanted)
 	for _, prefix := range n.prefixes {
 		a := nth(prefix.Addr(), 1)
@@ -58,11 +59,11 @@ func (e *environment) guide(h *host) error {
 	}
 	h.mu.Lock()
 	for _, c := range h.cables {
-		switch {
+		switch n := c.network.head(); {
 		case h.router.mayBeGateway(c):
-			c.network.router = c
-		case c.network.router == c:
-			c.network.router = nil
+			n.router = c
+		case n.router == c:
+			n.router = nil
 		}
 	}
 	h.mu.Unlock()
@@ -73,8 +74,8 @@ func (e *environment) guide(h *host) error {
 func (e *environment) misguide(cables []*cable) error {
 	lost := false
 	for _, c := range cables {
-		if c.network.router == c {
-			c.network.router, lost = nil, true
+		if n := c.network.head(); n.router == c {
+			n.router, lost = nil, true
 		}
 	}
 	if !lost || e.closed {

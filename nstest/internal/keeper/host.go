@@ -165,11 +165,9 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 	for i, c := range cables {
 		c.index = index + i
 		if c.network.overlay != nil {
-			lower, err := c.network.below(h.name, append(before, cables[:i]...))
-			if err != nil {
+			if err := c.lay(h, append(before, cables[:i]...)); err != nil {
 				return err
 			}
-			c.lay(&msgs, lower)
 			c.configure(&msgs)
 			continue
 		}
@@ -184,9 +182,6 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 		return err
 	}
 	if err := h.route.Send(&msgs); err != nil {
-		for _, c := range cables {
-			err = c.lacking(err)
-		}
 		return err
 	}
 	for _, c := range cables {
@@ -444,7 +439,7 @@ func (e *environment) enter(k string, p wire.HostParams, r *routing) ([]*cable, 
 			return nil, err
 		}
 		cables = append(cables, c)
-		if c.mac = e.macFor(c.addrs); a.MAC != "" {
+		if c.mac = n.macFor(e, c.addrs); a.MAC != "" {
 			if c.mac, err = net.ParseMAC(a.MAC); err != nil || len(c.mac) != 6 || c.mac[0]&1 != 0 {
 				release()
 				return nil, refuse(unix.EINVAL, "host %q: %q is not a unicast MAC address such as 02:00:00:00:00:01", p.Name, a.MAC)

@@ -2,6 +2,8 @@ package keeper
 
 import (
 	"errors"
+	"hash/fnv"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -119,19 +121,35 @@ func (n *network) below(hostname string, cables []*cable) (*cable, error) {
 	return nil, refuse(unix.ENETUNREACH, "host %q cannot be on network %q before it is on network %q, which carries it", hostname, n.name, n.overlay.over.name)
 }
 
-// lay appends to msgs what makes the device of a cable that goes over another one.
-func (c *cable) lay(msgs *rtnl.Batch, lower *cable) {
-	o := c.network.overlay
-	if o.kind == "macvlan" {
-		msgs.Macvlan(rtnl.MacvlanSpec{Name: c.name(), Index: c.index, MTU: c.network.mtu, MAC: c.mac, Lower: lower.index})
-		return
+// macFor is the address of a cable to the network. That of an overlay is of another range than that of the cable below, where
+// both are seen; it is the same again for a host that is removed and comes back, since others remember it.
+func (n *network) macFor(e *environment, addrs []netip.Prefix) net.HardwareAddr {
+	if n.overlay == nil || len(addrs) == 0 {
+		return e.macFor(addrs)
 	}
-	msgs.VXLAN(rtnl.VXLANSpec{Name: c.name(), Index: c.index, MTU: c.network.mtu, MAC: c.mac, VNI: o.vni, Group: o.group(), Lower: lower.index})
+	hash := fnv.New32a()
+	_, _ = hash.Write(addrs[0].Addr().AsSlice()) // networks of IPv6 alone number their hosts alike
+	return hash.Sum([]byte{0x02, 0x43})
+}
+
+// lay makes the device of a cable that goes over another one of the host.
+func (c *cable) lay(h *host, cables []*cable) error {
+	lower, err := c.network.below(h.name, cables)
+	if err != nil {
+		return err
+	}
+	var msgs rtnl.Batch
+	if o := c.network.overlay; o.kind == "macvlan" {
+		msgs.Macvlan(rtnl.MacvlanSpec{Name: c.name(), Index: c.index, MTU: c.network.mtu, MAC: c.mac, Lower: lower.index})
+	} else {
+		msgs.VXLAN(rtnl.VXLANSpec{Name: c.name(), Index: c.index, MTU: c.network.mtu, MAC: c.mac, VNI: o.vni, Group: o.group(), Lower: lower.index})
+	}
+	return c.lacking(h.route.Send(&msgs))
 }
 
 // lacking explains the kernel's error for a kind of device that it does not have.
 func (c *cable) lacking(err error) error {
-	if c.network.overlay == nil || !errors.Is(err, unix.EOPNOTSUPP) {
+	if !errors.Is(err, unix.EOPNOTSUPP) {
 		return err
 	}
 	kind, option := c.network.overlay.kind, "CONFIG_VXLAN"

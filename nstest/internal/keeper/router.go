@@ -24,8 +24,8 @@ type routing struct {
 // mayBeGateway reports whether the router is, or becomes, the gateway at the other end of a cable. The environment's mutex
 // is held.
 func (r *routing) mayBeGateway(c *cable) bool {
-	switch n := c.network; {
-	case r == nil || c.noGateway || c.auto || n.router != nil && n.router != c:
+	switch n, router := c.network, c.network.head().router; {
+	case r == nil || c.noGateway || c.auto || router != nil && router != c:
 		return false
 	case n.gateway.IsValid():
 		return c.has(n.gateway)
