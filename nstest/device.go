@@ -74,7 +74,7 @@ func RestoreDevices() ([]LostDevice, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer machine.Close()
+	defer func() { _ = machine.Close() }()
 	var list []LostDevice
 	var errs []error
 	for _, dir := range loan.Directories("/run") {

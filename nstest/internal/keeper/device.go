@@ -48,7 +48,7 @@ func (e *environment) borrow(p wire.BorrowParams) (wire.BorrowResult, error) {
 	if err != nil {
 		return wire.BorrowResult{}, err
 	}
-	defer machine.Close()
+	defer func() { _ = machine.Close() }()
 	netns, err := h.route.NetNS()
 	if err != nil {
 		return wire.BorrowResult{}, err
@@ -192,7 +192,7 @@ func (h *host) returnLoans(s *server, meant func(*loaned) bool) error {
 	if err != nil {
 		return err
 	}
-	defer machine.Close()
+	defer func() { _ = machine.Close() }()
 	s.lending.Lock()
 	defer s.lending.Unlock()
 	h.mu.Lock()

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -96,39 +95,6 @@ func (h *host) addrs() []netip.Addr {
 		list = append(list, l.Addrs...)
 	}
 	return list
-}
-
-// socketsOfHost is how many sockets return from the program of sockets.
-const socketsOfHost = 3
-
-// sockets appends to p what makes the sockets that the keeper works with, inside a host: one for netlink and two for
-// DNS. The loopback device must be up for these.
-func sockets(p *pid1.Program, sysctls []sysctl) {
-	ifreq := make([]byte, 40)
-	copy(ifreq, "lo")
-	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
-	addr := binary.NativeEndian.AppendUint16(nil, unix.AF_INET)
-	addr = binary.BigEndian.AppendUint16(addr, 53)
-	ip := netip.MustParseAddr(rootfs.Nameserver).As4()
-	addr = append(append(addr, ip[:]...), make([]byte, 8)...)
-	one := binary.NativeEndian.AppendUint32(nil, 1)
-	reuse := func(s pid1.Result) {
-		p.Call("set SO_REUSEADDR", unix.SYS_SETSOCKOPT, s.Arg(), pid1.Int(unix.SOL_SOCKET), pid1.Int(unix.SO_REUSEADDR), p.Bytes(one), pid1.Int(4))
-	}
-
-	pin(p, sysctls)
-	pin(p, []sysctl{deaf})
-	p.Return(p.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE))
-	udp := p.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
-	p.Call("set lo up", unix.SYS_IOCTL, udp.Arg(), pid1.Int(unix.SIOCSIFFLAGS), p.Bytes(ifreq))
-	reuse(udp)
-	p.BindSocket(udp, addr)
-	p.Return(udp)
-	tcp := p.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-	reuse(tcp)
-	p.BindSocket(tcp, addr)
-	p.Call("listen", unix.SYS_LISTEN, tcp.Arg(), pid1.Int(64))
-	p.Return(tcp)
 }
 
 // boot takes over the sockets that the host's first program has made.

@@ -1,13 +1,16 @@
 package keeper
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"github.com/hermetic-go/nstest/nstest/internal/names"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +20,39 @@ import (
 type plot struct {
 	route    *rtnl.Conn
 	udp, tcp *os.File // for DNS
+}
+
+// socketsOfHost is how many sockets return from the program of sockets.
+const socketsOfHost = 3
+
+// sockets appends to p what makes the sockets that the keeper works with, inside a host: one for netlink and two for
+// DNS. The loopback device must be up for these.
+func sockets(p *pid1.Program, sysctls []sysctl) {
+	ifreq := make([]byte, 40)
+	copy(ifreq, "lo")
+	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
+	addr := binary.NativeEndian.AppendUint16(nil, unix.AF_INET)
+	addr = binary.BigEndian.AppendUint16(addr, 53)
+	ip := netip.MustParseAddr(rootfs.Nameserver).As4()
+	addr = append(append(addr, ip[:]...), make([]byte, 8)...)
+	one := binary.NativeEndian.AppendUint32(nil, 1)
+	reuse := func(s pid1.Result) {
+		p.Call("set SO_REUSEADDR", unix.SYS_SETSOCKOPT, s.Arg(), pid1.Int(unix.SOL_SOCKET), pid1.Int(unix.SO_REUSEADDR), p.Bytes(one), pid1.Int(4))
+	}
+
+	pin(p, sysctls)
+	pin(p, []sysctl{deaf})
+	p.Return(p.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE))
+	udp := p.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	p.Call("set lo up", unix.SYS_IOCTL, udp.Arg(), pid1.Int(unix.SIOCSIFFLAGS), p.Bytes(ifreq))
+	reuse(udp)
+	p.BindSocket(udp, addr)
+	p.Return(udp)
+	tcp := p.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	reuse(tcp)
+	p.BindSocket(tcp, addr)
+	p.Call("listen", unix.SYS_LISTEN, tcp.Arg(), pid1.Int(64))
+	p.Return(tcp)
 }
 
 // newPlot takes over the files that the program of sockets has returned.

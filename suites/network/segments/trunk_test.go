@@ -77,6 +77,20 @@ var _ = Describe("Switches that are cabled together", func() {
 		}
 	})
 
+	It("have one gateway, on whichever of them it is", func() {
+		addNetwork(nstest.NetworkConfig{Name: "street"})
+		addNetwork(nstest.NetworkConfig{Name: "office"})
+		addNetwork(nstest.NetworkConfig{Name: "lab", Trunks: []string{"office"}})
+		before, passer := addHost("before", "office"), addHost("passer", "street")
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: []nstest.Attachment{{Network: "lab"}, {Network: "street"}}})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(nstest.Current().Network("office").Gateway()).To(Equal(nstest.Current().Network("lab").Gateway()))
+		for _, h := range []*nstest.Host{before, addHost("near", "lab"), addHost("far", "office")} {
+			Expect(reach(h, passer)).To(Succeed())
+			Expect(reach(passer, h)).To(Succeed())
+		}
+	})
+
 	DescribeTable("are refused by name", func(c nstest.NetworkConfig, words string, errno error) {
 		addNetwork(nstest.NetworkConfig{Name: "office"})
 		addNetwork(nstest.NetworkConfig{Name: "hall", Trunks: []string{"office"}})
