@@ -20,7 +20,7 @@ const (
 
 // A prefixNAT is one translation of prefixes.
 type prefixNAT struct {
-	translate.NPT
+	translate.Site
 	site       netip.Prefix // that all inside is in
 	translated netip.Prefix // what the site is outside
 	inside     []string
@@ -81,7 +81,7 @@ func prefixNATOf(router string, n wire.NAT, on []*network) (p prefixNAT, err err
 			return p, refuse(unix.EINVAL, "the networks inside are not all in %s, as %s of network %q shows: name those that are in Inside", p.site, prefix, in.name)
 		}
 		p.site = site
-		p.inside = append(p.inside, in.name)
+		p.inside, p.Local = append(p.inside, in.name), append(p.Local, prefix)
 	}
 	if !p.site.IsValid() {
 		return p, refuse(unix.EINVAL, "no network inside has IPv6")
@@ -124,16 +124,16 @@ func (e *environment) setNPT(h *host, nats []wire.NAT) error {
 		}
 		return 0
 	}
-	var npts translate.NPTs
+	var sites translate.Sites
 	var leads []translate.Lead
 	for _, p := range list {
 		l := translate.Lead{From: p.site, Outside: index(p.outside)}
 		for _, name := range p.inside {
 			l.Inside = append(l.Inside, index(name))
 		}
-		npts, leads = append(npts, p.NPT), append(leads, l)
+		sites, leads = append(sites, p.Site), append(leads, l)
 	}
-	x, err := newTranslator(h, "npt", nptIndex, npts)
+	x, err := newTranslator(h, "npt", nptIndex, sites)
 	if err != nil {
 		return err
 	}

@@ -343,7 +343,7 @@ func FuzzTranslate(f *testing.F) {
 	} {
 		f.Add(p)
 	}
-	npts := NPTs{mustNPT(f, "fd6e:7374:6573::/48", "2001:db8:1::/48")}
+	npts := Sites{{mustNPT(f, "fd6e:7374:6573::/48", "2001:db8:1::/48"), []netip.Prefix{netip.MustParsePrefix("fd6e:7374:6573:7401::/64")}}}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		was := len(p) >= 40 && valid2(p)
 		for _, out := range newNAT64(t).Translate(p) {

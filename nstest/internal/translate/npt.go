@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // NPT translates an IPv6 prefix into another and back (RFC 6296). It keeps no state: an address inside has one address
@@ -78,37 +79,56 @@ func (n NPT) rewrite(a netip.Addr, from, to netip.Prefix, adjust uint32) (netip.
 	return netip.AddrFrom16(b), true
 }
 
-// NPTs are the translations of one router; the first that an address belongs to counts.
-type NPTs []NPT
+// A Site is a prefix inside that a router translates.
+type Site struct {
+	NPT
+	// Local are the prefixes of its networks on which the router is. Hosts outside may have addresses in the rest of it.
+	Local []netip.Prefix
+}
 
-// Translate translates the packet in its place: a source inside, a destination outside, and in an ICMPv6 error the addresses
-// of the packet that it is about. It is the answer, or nothing where the packet is to be dropped: neither is of a prefix, or
-// one cannot be translated.
-func (ns NPTs) Translate(p []byte) [][]byte {
+// Sites are the translations of one router.
+type Sites []Site
+
+// Translate translates the packet in its place. One to an address outside gets in; its source is translated too if it is of a
+// local network, so that hosts inside reach each other by what they are outside. Any other comes from inside. In an ICMPv6 error
+// the packet that it is about is translated the other way round. The answer is nothing where the packet is to be dropped: it is
+// of no site, or has an address that cannot be translated.
+func (s Sites) Translate(p []byte) [][]byte {
 	h, ok := parse6(p)
 	if !ok {
 		return nil
 	}
-	src, leaves := ns.outside(h.src)
-	dst, enters := ns.inside(h.dst)
-	if !leaves && !enters || !leaves && ns.have(h.src, NPT.within) || !enters && ns.have(h.dst, NPT.without) {
-		return nil
+	src, dst := h.src, h.dst
+	enters := s.outside(dst)
+	leaves := !enters || s.local(src)
+	if enters {
+		if dst, ok = s.in(dst); !ok {
+			return nil
+		}
+	}
+	if leaves {
+		if src, ok = s.out(src); !ok {
+			return nil
+		}
 	}
 	set6(p, src, dst)
-	if h.protocol == protoICMPv6 && !h.fragmented() && len(h.payload) >= 8+40 && h.payload[0] < 128 {
+	if h.protocol == protoICMPv6 && !h.fragmented() && len(h.payload) >= 8+40 && h.payload[0] < 128 && h.payload[8]>>4 == 6 {
 		inner := h.payload[8:]
-		if inner[0]>>4 == 6 {
-			src, _ := ns.inside(addr6(inner[8:]))
-			dst, _ := ns.outside(addr6(inner[24:]))
-			set6(inner, src, dst)
+		src, dst := addr6(inner[8:]), addr6(inner[24:])
+		if enters {
+			src, _ = s.in(src)
 		}
+		if leaves {
+			dst, _ = s.out(dst)
+		}
+		set6(inner, src, dst)
 	}
 	bump(&p[7])
 	return [][]byte{p}
 }
 
-func (ns NPTs) outside(a netip.Addr) (netip.Addr, bool) {
-	for _, n := range ns {
+func (s Sites) out(a netip.Addr) (netip.Addr, bool) {
+	for _, n := range s {
 		if b, ok := n.Outside(a); ok {
 			return b, true
 		}
@@ -116,8 +136,8 @@ func (ns NPTs) outside(a netip.Addr) (netip.Addr, bool) {
 	return a, false
 }
 
-func (ns NPTs) inside(a netip.Addr) (netip.Addr, bool) {
-	for _, n := range ns {
+func (s Sites) in(a netip.Addr) (netip.Addr, bool) {
+	for _, n := range s {
 		if b, ok := n.Inside(a); ok {
 			return b, true
 		}
@@ -125,16 +145,14 @@ func (ns NPTs) inside(a netip.Addr) (netip.Addr, bool) {
 	return a, false
 }
 
-func (n NPT) within(a netip.Addr) bool  { return n.inside.Contains(a) }
-func (n NPT) without(a netip.Addr) bool { return n.outside.Contains(a) }
+func (s Sites) outside(a netip.Addr) bool {
+	return slices.ContainsFunc(s, func(n Site) bool { return n.NPT.outside.Contains(a) })
+}
 
-func (ns NPTs) have(a netip.Addr, in func(NPT, netip.Addr) bool) bool {
-	for _, n := range ns {
-		if in(n, a) {
-			return true
-		}
-	}
-	return false
+func (s Sites) local(a netip.Addr) bool {
+	return slices.ContainsFunc(s, func(n Site) bool {
+		return slices.ContainsFunc(n.Local, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
 }
 
 // bump gives back one hop: the kernel counts two for a packet that it hands to the translator and gets from it, and the

@@ -102,8 +102,8 @@ func TestNPTSaysWhyNot(t *testing.T) {
 	}
 }
 
-func TestNPTsTranslatePackets(t *testing.T) {
-	ns := NPTs{mustNPT(t, "fd01:203:405::/48", "2001:db8:1::/48")}
+func TestSitesTranslatePackets(t *testing.T) {
+	ns := Sites{{mustNPT(t, "fd01:203:405::/48", "2001:db8:1::/48"), []netip.Prefix{netip.MustParsePrefix("fd01:203:405:1::/64")}}}
 	in, out, remote := netip.MustParseAddr("fd01:203:405:1::1234"), netip.MustParseAddr("2001:db8:1:d550::1234"), netip.MustParseAddr("2001:db8:9::1")
 
 	p := packet6(in, remote, protoUDP, udp6(in, remote, "hello"))
@@ -132,6 +132,20 @@ func TestNPTsTranslatePackets(t *testing.T) {
 	got = ns.Translate(packet6(in, otherOut, protoUDP, udp6(in, otherOut, "hello")))
 	if len(got) != 1 || addr6(got[0][8:]) != out || addr6(got[0][24:]) != other {
 		t.Fatalf("hairpin: %x", got)
+	}
+	wantValid6(t, got[0])
+
+	// A host outside that has an address like those inside.
+	like := netip.MustParseAddr("fd01:203:405:2::1")
+	got = ns.Translate(packet6(like, out, protoUDP, udp6(like, out, "hello")))
+	if len(got) != 1 || addr6(got[0][8:]) != like || addr6(got[0][24:]) != in {
+		t.Fatalf("inward from a like address: %x", got)
+	}
+	wantValid6(t, got[0])
+	quoted = packet6(out, like, protoUDP, udp6(out, like, "hello"))
+	got = ns.Translate(packet6(like, out, protoICMPv6, icmp6(like, out, unreachable6, portUnreachable6, 0, quoted)))
+	if len(got) != 1 || addr6(got[0][48+8:]) != in || addr6(got[0][48+24:]) != like {
+		t.Fatalf("error inward from a like address: %x", got)
 	}
 	wantValid6(t, got[0])
 

@@ -98,6 +98,20 @@ var _ = Describe("NPTv6", func() {
 		Expect(kind).To(Equal(ipv6.ICMPTypeEchoReply))
 	})
 
+	It("tells hosts inside from those outside, though all are of one automatic prefix", func() {
+		addNetwork(nstest.NetworkConfig{Name: "a", NoIPv4: true})
+		addNetwork(nstest.NetworkConfig{Name: "b", NoIPv4: true})
+		client, server := addHost("client", on("a")...), addHost("server", on("b")...)
+		r := addRouter(nstest.RouterConfig{Name: "r", Networks: on("a", "b"), NAT: []nstest.NAT{{Outside: "b", NPTv6: public}}})
+		Expect(server.AddRoute(nstest.Route{To: public, Via: addr6(r.Host, "b")})).To(Succeed())
+		serve(server)
+		first, _, err := fetch(client, addr6(server, "b"), "")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(public.Contains(netip.MustParseAddr(strings.Fields(first)[0]))).To(BeTrue(), first)
+		_, err = echo(client, addr6(server, "b"), 9999, "nobody listens")
+		Expect(err).To(MatchError(unix.ECONNREFUSED))
+	})
+
 	It("changes no checksum", func() {
 		build(nstest.NAT{Outside: "out", NPTv6: public})
 		to := addr6(outside, "out")
