@@ -61,3 +61,16 @@ func Program(name string) string {
 	}
 	return path
 }
+
+// PackageProgram is the path of a program that comes with a package of Debian. Without it the running spec is skipped. It is
+// looked for where daemons are, too, although the PATH of ordinary users leaves that out.
+func PackageProgram(name, pkg string) string {
+	ginkgo.GinkgoHelper()
+	for _, file := range []string{name, "/usr/sbin/" + name, "/sbin/" + name} {
+		if path, err := exec.LookPath(file); err == nil {
+			return path
+		}
+	}
+	Skip(fmt.Sprintf("%s is not on this machine", name), "install the package "+pkg+": apt-get install --no-install-recommends "+pkg)
+	return ""
+}
