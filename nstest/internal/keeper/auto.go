@@ -18,7 +18,7 @@ import (
 // was given: the newer address would be the one that it speaks from.
 var deaf = sysctl{"net/ipv6/conf/default/accept_ra", "0"}
 
-// heed has the cables that are to be automatic listen to router advertisements. It comes before their devices are up.
+// heed has the cables that are to be automatic listen to router advertisements. It comes before they have an address.
 func heed(netns *os.File, cables []*cable) error {
 	if !slices.ContainsFunc(cables, func(c *cable) bool { return c.auto }) {
 		return nil

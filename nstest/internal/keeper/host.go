@@ -144,10 +144,10 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 		c.port = ids[0]
 		c.configure(&msgs)
 	}
-	if err := heed(netns, cables); err != nil {
+	if err := h.route.Send(&msgs); err != nil {
 		return err
 	}
-	if err := h.route.Send(&msgs); err != nil {
+	if err := heed(netns, cables); err != nil {
 		return err
 	}
 	for _, c := range cables {

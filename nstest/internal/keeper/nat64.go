@@ -19,7 +19,7 @@ func checkNAT64(router string, n *wire.NAT64, on []*network) error {
 	}
 	outside := find(on, n.Outside)
 	if outside == nil {
-		return refuse(unix.EINVAL, "NAT64 with the network %q outside: router %q is not on it", n.Outside, router)
+		return refuse(unix.EINVAL, "NAT64: router %q is not on the network %q, its Outside", router, n.Outside)
 	}
 	if !outside.has(true) {
 		return refuse(unix.EINVAL, "NAT64 with the network %q outside: it has no IPv4", n.Outside)

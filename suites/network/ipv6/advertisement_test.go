@@ -119,10 +119,14 @@ func mtu(h *nstest.Host) string {
 	return value
 }
 
-// own is the address that a host makes of a prefix (RFC 4291, appendix A).
+// own is the address that a host makes of a prefix on its first link (RFC 4291, appendix A), and ownOn that on another.
 func own(prefix netip.Prefix, h *nstest.Host) netip.Addr {
+	return ownOn(h.Links()[0].Network(), prefix, h)
+}
+
+func ownOn(network string, prefix netip.Prefix, h *nstest.Host) netip.Addr {
 	GinkgoHelper()
-	mac, err := net.ParseMAC(h.Links()[0].MAC())
+	mac, err := net.ParseMAC(h.Link(network).MAC())
 	Expect(err).NotTo(HaveOccurred())
 	b := prefix.Addr().As16()
 	copy(b[8:], []byte{mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
@@ -215,6 +219,21 @@ var _ = Describe("a router that advertises itself", func() {
 		Expect(router.Advertise()).To(Succeed())
 		Eventually(func() uint16 { return (<-heard).lifetime }).Should(BeZero())
 		Consistently(heard, "200ms").ShouldNot(Receive())
+	})
+
+	It("is heard through a trunk", func() {
+		addNetwork(nstest.NetworkConfig{Name: "floor", Trunks: []string{"lan6"}})
+		Expect(router.Advertise(nstest.Advertisement{Network: "lan6"})).To(Succeed())
+		host := addHost("auto", nstest.Attachment{Network: "floor", Auto: true})
+		Eventually(addresses).WithArguments(host).Should(ConsistOf(own(prefix, host).String() + "/64"))
+	})
+
+	It("is heard in a VXLAN", func() {
+		n := addNetwork(nstest.NetworkConfig{Name: "vx", Medium: nstest.VXLAN, Over: "wan6", NoIPv4: true})
+		far := addRouter(nstest.RouterConfig{Name: "far", Networks: on("wan6", "vx")})
+		Expect(far.Advertise(nstest.Advertisement{Network: "vx"})).To(Succeed())
+		host := addHost("auto", nstest.Attachment{Network: "wan6"}, nstest.Attachment{Network: "vx", Auto: true})
+		Eventually(addresses).WithArguments(host).Should(ContainElement(ownOn("vx", n.Prefixes()[0], host).String() + "/64"))
 	})
 
 	It("is no default router any more when it ends", func() {

@@ -268,7 +268,7 @@ var _ = Describe("NAT64", func() {
 		Expect(err).To(MatchError(ContainSubstring(reason)))
 		Expect(nstest.Current().Network("six").Hosts()).To(BeEmpty())
 	},
-		Entry("a network that it is not on", nstest.NAT64{Outside: "lan"}, `router "router" is not on it`),
+		Entry("a network that it is not on", nstest.NAT64{Outside: "lan"}, `router "router" is not on the network "lan"`),
 		Entry("IPv6 alone outside", nstest.NAT64{Outside: "six"}, "it has no IPv4"),
 		Entry("another length", nstest.NAT64{Outside: "four", Prefix: netip.MustParsePrefix("2001:db8::/64")}, "is not a /96"),
 		Entry("an IPv4 prefix", nstest.NAT64{Outside: "four", Prefix: netip.MustParsePrefix("10.0.0.0/8")}, "is not an IPv6 prefix"),
