@@ -121,7 +121,7 @@ var _ = Describe("a router that cannot be", func() {
 			`there is no network "b"`:          {Networks: on("a", "b")},
 			`is to be on network "a" twice`:    {Networks: on("a", "a")},
 			`is the address of host "h"`:       {Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{h.Addr()}}}},
-			`NAT64: router "r" is not on`:      {Networks: on("a"), NAT64: &nstest.NAT64{Outside: "lan"}},
+			`router "r" is not on it`:          {Networks: on("a"), NAT64: &nstest.NAT64{Outside: "lan"}},
 			`with this metric in this table`:   {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}, {To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}}},
 			`router "r" is not on network "b"`: {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "b"}}},
 			`there is nothing to translate`:    {Networks: on("a"), NAT: []nstest.NAT{{Outside: "a"}}},
