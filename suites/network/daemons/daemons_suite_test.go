@@ -36,6 +36,7 @@ var _ = SynchronizedBeforeSuite(func() []byte {
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+string(filepath.Separator), "./cmd/...")
 	output, err := build.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s\n%s", build, output)
+	binaries = dir // for SynchronizedAfterSuite, which runs here too
 	return []byte(dir)
 }, func(dir []byte) {
 	binaries = string(dir)

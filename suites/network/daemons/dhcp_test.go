@@ -55,7 +55,7 @@ var _ = Describe("dnsmasq", func() {
 		l, err := server.Listen("tcp", "192.0.2.1:80")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(l.Close)
-		Expect(connect(laptop, netip.MustParseAddr("192.0.2.1"))).To(MatchError(unix.ENETUNREACH))
+		Eventually(connect).WithArguments(laptop, netip.MustParseAddr("192.0.2.1")).Should(MatchError(unix.ENETUNREACH))
 		Expect(addAddress(laptop.Link(""), got)).To(Succeed())
 		Expect(connect(laptop, netip.MustParseAddr("192.0.2.1"))).To(Succeed())
 

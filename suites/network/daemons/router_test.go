@@ -176,7 +176,9 @@ func reached(hosts []*nstest.Host) error {
 	return nil
 }
 
-// connect connects to port 80 of an address. It waits for an answer long enough for a few packets to be lost.
+// connect connects to port 80 of an address. It waits for an answer long enough for a packet to be lost. That there is no way
+// it does not always hear: routers say so only so many times a second, and the kernel forgets it if it is told while the
+// connection is still being asked for.
 func connect(from *nstest.Host, to netip.Addr) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
