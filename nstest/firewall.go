@@ -35,8 +35,9 @@ type FirewallRule struct {
 	Direction Direction
 
 	// From and To are an address, a prefix, the name of a host, or that of a network; "" is anybody. What could be several of
-	// these is the first of them in this order. A host is all its addresses of both families, link-local ones included; the
-	// firewall follows it when they change, and fits nobody while the host is removed. A network is its prefixes.
+	// these is the first of them in this order. A host is all its addresses of both families, link-local ones included, and
+	// those that an Auto link makes of its network's prefix; the firewall follows it when they change, and fits nobody while the
+	// host is removed. A network is its prefixes.
 	From, To string
 
 	// Protocol is "tcp", "udp" or "icmp", which is that of the packet's family; "" is any.

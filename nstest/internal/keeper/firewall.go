@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -156,8 +157,21 @@ func (e *environment) addressesOf(p *peer) []netip.Prefix {
 				list = append(list, netip.PrefixFrom(linkLocal(c.mac), 128))
 			}
 		}
+		if c.auto {
+			list = append(list, netip.PrefixFrom(linkLocal(c.mac), 128))
+			if p := c.network.ipv6(); p.Bits() == 64 {
+				list = append(list, netip.PrefixFrom(automaticAddr(p, c.mac), 128))
+			}
+		}
 	}
 	return list
+}
+
+// automaticAddr is the address that a host makes itself of an advertised prefix (RFC 4862, RFC 4291 appendix A).
+func automaticAddr(p netip.Prefix, mac net.HardwareAddr) netip.Addr {
+	a, id := p.Addr().As16(), linkLocal(mac).As16()
+	copy(a[8:], id[8:])
+	return netip.AddrFrom16(a)
 }
 
 // segment is whoever reaches the address directly, if the host is among them and does not have the address itself.
@@ -311,13 +325,9 @@ func (e *environment) peer(name string) (*peer, error) {
 		return &peer{host: k}, nil
 	}
 	for _, n := range e.networks {
-		if n.name != name {
-			continue
+		if n.name == name {
+			return &peer{network: n}, nil
 		}
-		if len(n.prefixes) == 0 {
-			return nil, refuse(unix.EADDRNOTAVAIL, "network %q has no prefixes of its own: name the network that has", name)
-		}
-		return &peer{network: n}, nil
 	}
 	return nil, refuse(unix.ENOENT, "%q is neither an address nor a prefix, and there is no host or network of that name: there are %s", name, e.whoIsThere())
 }

@@ -3,6 +3,7 @@ package firewall_test
 import (
 	"net/netip"
 	"syscall"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -77,6 +78,29 @@ var _ = Describe("From and To", func() {
 		for _, to := range addrs(p.server) {
 			probe{passer, "tcp", to, 80}.ends(refused)
 			probe{heir, "tcp", to, 80}.ends(answered)
+		}
+	})
+
+	It("know the address that a host makes itself, even on hosts that deny everything else", func() {
+		p := newPlace()
+		auto := func(name string) *nstest.Host {
+			h, err := nstest.Current().AddHost(nstest.HostConfig{Name: name, NetOnly: true, Networks: []nstest.Attachment{{Network: "home", Auto: true}}})
+			Expect(err).NotTo(HaveOccurred())
+			set(h, nstest.Firewall{Default: nstest.Drop, Rules: []nstest.FirewallRule{{Direction: nstest.Out, Protocol: "tcp"}}})
+			return h
+		}
+		nomad, settler := auto("nomad"), auto("settler")
+		set(p.router.Host, nstest.Firewall{Default: nstest.Drop, Rules: []nstest.FirewallRule{{Direction: nstest.Through}}})
+		Expect(p.router.Advertise(nstest.Advertisement{Network: "home", Interval: 50 * time.Millisecond})).To(Succeed())
+		set(p.server, nstest.Firewall{Rules: []nstest.FirewallRule{{Verdict: nstest.Reject, From: "nomad"}}})
+		for _, c := range []struct {
+			from *nstest.Host
+			want outcome
+		}{{settler, answered}, {nomad, refused}} {
+			Eventually(func() outcome {
+				got, _ := probe{c.from, "tcp", addrs(p.server)[1], 80}.try(time.Second)
+				return got
+			}).Should(Equal(c.want))
 		}
 	})
 

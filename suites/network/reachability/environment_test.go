@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -17,12 +18,14 @@ type environment struct {
 	plan  *plan
 	hosts []*nstest.Host
 	cut   *nstest.Fault
+
+	patience time.Duration // with those that are to answer
 }
 
 func newEnvironment(p *plan) *environment {
 	GinkgoHelper()
 	env := nstest.Current()
-	e := &environment{plan: p}
+	e := &environment{plan: p, patience: 15 * time.Second}
 	for _, n := range p.networks {
 		cfg := nstest.NetworkConfig{Name: n.name, Prefixes: n.prefixes, NoIPv4: true, NoIPv6: true}
 		for _, prefix := range n.prefixes {

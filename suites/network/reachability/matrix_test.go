@@ -17,12 +17,11 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Those that are to answer are asked until they do, for as long as patience. The others are asked once they have, some times,
+// Those that are to answer are asked until they do. The others are asked once they have, some times,
 // for as long as nothing would take that much time.
 const (
-	patience = 15 * time.Second
 	again    = 200 * time.Millisecond
-	silence  = 200 * time.Millisecond
+	silence  = 100 * time.Millisecond
 	attempts = 3
 	parallel = 400
 )
@@ -68,7 +67,7 @@ func (e *environment) differences(expected map[question]bool) (list []string) {
 		}
 	}
 	e.ping(expected, got)
-	e.dial(yes, patience, got)
+	e.dial(yes, e.patience, got)
 	e.dial(no, silence, got)
 	for q, want := range expected {
 		if got[q] != want {
@@ -166,7 +165,7 @@ func (e *environment) ping(expected, got map[question]bool) {
 				delete(missing, q)
 			}
 		}
-		end, tick := time.After(patience), time.NewTicker(again)
+		end, tick := time.After(e.patience), time.NewTicker(again)
 		defer tick.Stop()
 		for len(missing) > 0 {
 			select {

@@ -26,6 +26,9 @@ var _ = Describe("In a random environment", func() {
 			GinkgoWriter.Printf("-ginkgo.seed=%d, number %d: %s\n", seed, i, tally(expected))
 			Expect(e.differences(expected)).To(BeEmpty(), "-ginkgo.seed=%d, number %d\n%s", seed, i, p)
 
+			if i%2 != 0 {
+				return // it takes most of a second until hosts ask again for neighbours that were not there
+			}
 			By("repairing everything")
 			e.repair()
 			expected = p.answers(echo)
