@@ -122,14 +122,14 @@ type NetworkConfig struct {
 	// the network; without one, nowhere, so that such a connection fails at once.
 	Gateway netip.Addr
 
-	// MTU in bytes. Default: 1500.
+	// MTU in bytes, from 1280 to 65535, of every cable to it. Default: 1500.
 	MTU int
 
 	// NoIPv4 and NoIPv6 leave a family out.
 	NoIPv4, NoIPv6 bool
 
 	// PointToPoint makes it a link between two hosts; a third is refused. Its automatic prefixes are a /31 (RFC 3021) and a
-	// /127 (RFC 6164).
+	// /127 (RFC 6164), of which both addresses are given out. Explicit ones may be larger.
 	PointToPoint bool
 
 	// Hub makes the switch forget who is where: every frame goes to every host, and one in promiscuous mode sees them all.

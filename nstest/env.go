@@ -239,11 +239,12 @@ func (e *Env) Close() error {
 	e.once.Do(func() {
 		e.closed.Store(true)
 		defer e.leave()
+		served := e.endServings()
 		_, err := e.conn.Call(context.Background(), wire.MethodClose, struct{}{}, nil)
 		if errors.Is(err, wire.ErrClosed) {
 			err = nil // the keeper has ended, and the environment with it
 		}
-		e.closeErr = wrap("close environment", e.name, "", errors.Join(err, e.conn.Close()))
+		e.closeErr = wrap("close environment", e.name, "", errors.Join(served, err, e.conn.Close()))
 	})
 	return e.closeErr
 }
@@ -328,10 +329,14 @@ func (e *Env) RemoveHost(name string) error {
 		return wrap("remove host", e.name, name, err)
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	h := e.hosts[strings.ToLower(name)]
 	delete(e.hosts, strings.ToLower(name))
 	delete(e.routers, strings.ToLower(name))
-	return nil
+	e.mu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return wrap("remove host", e.name, name, h.endServings())
 }
 
 // Network is the network with this name; "" is the first one. In an environment of a test it is made on first use. In

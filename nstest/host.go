@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -53,7 +54,7 @@ const (
 type Attachment struct {
 	Network string       // "" is the environment's first one
 	Addrs   []netip.Addr // at most one of each family; a family without one gets the next free address
-	MAC     string       // default: derived from the address
+	MAC     string       // default: one that nobody in the environment has, and that tells the address
 
 	// Auto has the host find its IPv6 address and default route by itself, as most machines do: it listens to router
 	// advertisements and makes an address of each prefix that they announce (SLAAC, RFC 4862). It has a link-local address
@@ -79,8 +80,13 @@ func (c HostConfig) params() wire.HostParams {
 type Host struct {
 	env    *Env
 	name   string
-	links  []*Link
 	dialer *dial.Dialer
+
+	changing sync.Mutex // held while the links are changed
+	mu       sync.Mutex // guards what follows, and the links themselves
+	links    []*Link
+	servings []*serving // code of this program that answers on the host
+	ended    bool
 }
 
 func newHost(e *Env, r wire.HostResult) *Host {
@@ -114,6 +120,8 @@ func (h *Host) Addr() netip.Addr {
 
 // Addrs are all addresses that the host was given, in the order of its links, without loopback and link-local ones.
 func (h *Host) Addrs() []netip.Addr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var out []netip.Addr
 	for _, l := range h.links {
 		out = append(out, l.info.Addrs...)
@@ -124,28 +132,28 @@ func (h *Host) Addrs() []netip.Addr {
 // Link is the host's cable to a network; "" is its only one. Link panics if there is none, or if "" could mean several:
 // see Links.
 func (h *Host) Link(network string) *Link {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	var found []*Link
+	var names []string
 	for _, l := range h.links {
+		names = append(names, l.info.Network)
 		if network == "" || l.info.Network == network {
 			found = append(found, l)
 		}
 	}
 	if len(found) != 1 {
-		panic(fmt.Sprintf("nstest: host %s has %d links to network %q: name one of %s", h.name, len(found), network, h.networkNames()))
+		panic(fmt.Sprintf("nstest: host %s has %d links to network %q: name one of %s", h.name, len(found), network, strings.Join(names, ", ")))
 	}
 	return found[0]
 }
 
-func (h *Host) networkNames() string {
-	var names []string
-	for _, l := range h.links {
-		names = append(names, l.info.Network)
-	}
-	return strings.Join(names, ", ")
-}
-
 // Links are the host's cables, eth0 first.
-func (h *Host) Links() []*Link { return slices.Clone(h.links) }
+func (h *Host) Links() []*Link {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.links)
+}
 
 // Do runs f on a thread that is inside the host: in its network, mount, UTS, IPC and cgroup namespaces, and processes
 // that f starts are in its PID namespace. Files that f makes belong to the environment's root. What f returns, its panic, and runtime.Goexit in it (so also t.FailNow) come
@@ -198,11 +206,15 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 }
 
 // Listen listens inside the host, as net.Listen does.
+//
+// A Unix socket with an abstract name is the host's alone, and so is one with a path below its own /run or /tmp. One with
+// another path can be reached from every host that has that path in its tree.
 func (h *Host) Listen(network, address string) (net.Listener, error) {
 	return h.dialer.Listen(context.Background(), network, address)
 }
 
-// ListenPacket listens for packets inside the host, as net.ListenPacket does.
+// ListenPacket listens for packets inside the host, as net.ListenPacket does: for UDP it returns a *net.UDPConn, which
+// libraries such as quic-go insist on.
 func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	return h.dialer.ListenPacket(context.Background(), network, address)
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
@@ -31,12 +33,19 @@ func TestHostileRequests(t *testing.T) {
 			wire.SpawnParams{Host: "web", Paths: wire.Strings{"/bin/true"}, Args: wire.Strings{"true"}, Credential: true, UID: -1, GID: -1, Terminal: true},
 			wire.SpawnParams{Host: "web", Paths: wire.Strings{long}, Args: wire.Strings{long}, Terminal: true},
 			wire.SpawnParams{Host: "web", Paths: make(wire.Strings, 1000), Args: wire.Strings{"x"}, Terminal: true}},
-		wire.MethodWait:      {wire.ProcParams{}, wire.ProcParams{Proc: 1}, wire.ProcParams{Proc: -1}, wire.ProcParams{Proc: math.MaxInt}},
-		wire.MethodSignal:    {wire.SignalParams{}, wire.SignalParams{Proc: 1, Signal: 9}, wire.SignalParams{Proc: -1, Signal: 9, Group: true}},
-		wire.MethodSocket:    {wire.SocketParams{}, wire.SocketParams{Host: "web", Family: 16, Type: 3}, wire.SocketParams{Host: "web", Family: 2, Type: 1, Connect: sockaddr}, wire.SocketParams{Host: "web", Family: 2, Type: 1, Bind: sockaddr}, wire.SocketParams{Host: "web", Family: 2, Type: 1, Bind: []byte{}, Listen: math.MaxInt}},
-		wire.MethodJoin:      {wire.JoinParams{}, wire.JoinParams{Host: "../self"}},
-		wire.MethodLink:      {wire.LinkParams{}, wire.LinkParams{Host: "web", Network: "none"}},
-		wire.MethodPartition: {wire.PartitionParams{}, wire.PartitionParams{Groups: [][]string{{}, {}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"web"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"none"}}}},
+		wire.MethodWait:   {wire.ProcParams{}, wire.ProcParams{Proc: 1}, wire.ProcParams{Proc: -1}, wire.ProcParams{Proc: math.MaxInt}},
+		wire.MethodSignal: {wire.SignalParams{}, wire.SignalParams{Proc: 1, Signal: 9}, wire.SignalParams{Proc: -1, Signal: 9, Group: true}},
+		wire.MethodSocket: {wire.SocketParams{}, wire.SocketParams{Host: "web", Family: 16, Type: 3}, wire.SocketParams{Host: "web", Family: 2, Type: 1, Connect: sockaddr}, wire.SocketParams{Host: "web", Family: 2, Type: 1, Bind: sockaddr}, wire.SocketParams{Host: "web", Family: 2, Type: 1, Bind: []byte{}, Listen: math.MaxInt}},
+		wire.MethodJoin:   {wire.JoinParams{}, wire.JoinParams{Host: "../self"}},
+		wire.MethodLink:   {wire.LinkParams{}, wire.LinkParams{Host: "web", Network: "none"}},
+		wire.MethodAddLink: {wire.AddLinkParams{}, wire.AddLinkParams{Host: "web"}, wire.AddLinkParams{Host: "self"}, wire.AddLinkParams{Host: "web", Attachment: wire.Attachment{Network: long}},
+			wire.AddLinkParams{Host: "web", Attachment: wire.Attachment{Network: "lan", MAC: long, Addrs: make([]netip.Addr, 1000)}}},
+		wire.MethodRemoveLink: {wire.LinkParams{}, wire.LinkParams{Host: "web", Network: "none"}, wire.LinkParams{Host: "none"}},
+		wire.MethodMoveLink:   {wire.MoveLinkParams{}, wire.MoveLinkParams{Host: "web", To: "none"}, wire.MoveLinkParams{Host: "web", To: "lan"}, wire.MoveLinkParams{Host: "web"}},
+		wire.MethodRenewLink:  {wire.RenewLinkParams{}, wire.RenewLinkParams{Host: "web", Addrs: make([]netip.Addr, 1000)}, wire.RenewLinkParams{Host: "web", Network: "none"}},
+		wire.MethodLinkMTU:    {wire.LinkMTUParams{}, wire.LinkMTUParams{Host: "web"}, wire.LinkMTUParams{Host: "web", MTU: -1}, wire.LinkMTUParams{Host: "web", MTU: math.MaxInt}, wire.LinkMTUParams{Host: "web", MTU: 1 << 33}},
+		wire.MethodFlap:       {wire.FlapParams{}, wire.FlapParams{Host: "web", Up: 1, Down: 1}, wire.FlapParams{Host: "web", Up: math.MinInt64, Down: time.Hour}, wire.FlapParams{Host: "none", Up: time.Hour, Down: time.Hour}},
+		wire.MethodPartition:  {wire.PartitionParams{}, wire.PartitionParams{Groups: [][]string{{}, {}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"web"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"none"}}}},
 		wire.MethodDNS: {wire.DNSParams{DNS: wire.DNS{Records: []string{long}}}, wire.DNSParams{DNS: wire.DNS{Records: []string{"$INCLUDE /etc/passwd"}}},
 			wire.DNSParams{DNS: wire.DNS{Views: []wire.DNSView{{Hosts: []string{"none"}}}}}, wire.DNSParams{DNS: wire.DNS{Faults: []wire.DNSFault{{Delay: math.MaxInt64}}}},
 			wire.DNSParams{DNS: wire.DNS{Faults: make([]wire.DNSFault, 10000)}}},

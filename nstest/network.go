@@ -38,11 +38,8 @@ func (n *Network) Hosts() []*Host {
 	defer n.env.mu.Unlock()
 	var out []*Host
 	for _, h := range n.env.hosts {
-		for _, l := range h.links {
-			if l.info.Network == n.info.Name {
-				out = append(out, h)
-				break
-			}
+		if slices.ContainsFunc(h.Links(), func(l *Link) bool { return l.Network() == n.info.Name }) {
+			out = append(out, h)
 		}
 	}
 	slices.SortFunc(out, func(a, b *Host) int {

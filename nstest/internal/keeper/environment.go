@@ -36,10 +36,12 @@ type environment struct {
 	networks []*network
 	procs    map[int]*process
 	faults   map[int][][]string
+	flaps    map[int]*flap // numbered as the faults
 	number   int
 	nameless uint32  // how many hosts had no address from which to derive their MAC
 	plots    []*plot // for hosts to come
 	built    int     // hosts that were asked for
+	announce bool    // a MAC address is or was not what follows from an IP address
 	closed   bool
 	ended    chan struct{} // closed when close has finished
 	closeErr error

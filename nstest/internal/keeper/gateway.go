@@ -74,7 +74,7 @@ func (e *environment) guide(h *host) error {
 func (e *environment) misguide(cables []*cable) error {
 	lost := false
 	for _, c := range cables {
-		if n := c.network.head(); n.router == c {
+		if n := c.subnet().head(); n.router == c {
 			n.router, lost = nil, true
 		}
 	}
@@ -108,7 +108,7 @@ func (e *environment) direct(h *host) error {
 			if c.auto && !is4 {
 				continue
 			}
-			if gw := c.network.via(is4); gw.IsValid() && !c.has(gw) && !wanted[i].via.IsValid() {
+			if gw := c.subnet().via(is4); gw.IsValid() && !c.has(gw) && !wanted[i].via.IsValid() {
 				wanted[i] = hop{gw, c.index}
 			}
 		}
@@ -135,6 +135,24 @@ func (e *environment) direct(h *host) error {
 			}
 			h.defaults[i] = want
 		}
+	}
+	return nil
+}
+
+// undirect takes away the default routes that a host has out of a cable, whose addresses are about to change.
+func (e *environment) undirect(h *host, c *cable) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, have := range h.defaults {
+		if !have.via.IsValid() || have.index != c.index {
+			continue
+		}
+		var msgs rtnl.Batch
+		msgs.DelRoute(rtnl.RouteSpec{Gateway: have.via, Index: have.index})
+		if err := h.route.Send(&msgs); !changedInside(err) {
+			return err
+		}
+		h.defaults[i] = hop{}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -39,25 +38,14 @@ type host struct {
 	fence    *fence           // its firewall; guarded by the environment's mutex, as is filter
 	filter   *firewall.Filter // made for the first firewall
 
-	mu       sync.Mutex
+	changing sync.Mutex // held by whoever changes the cables; taken before the environment's mutex
+	mu       sync.Mutex // guards what can be read of the cables; taken after it
 	cables   []*cable
 	loans    []*loaned
 	declared declared
 	services
 	once sync.Once
 	err  error
-}
-
-// A cable connects a host with a network.
-type cable struct {
-	network *network
-	addrs   []netip.Prefix
-	mac     net.HardwareAddr
-	index   int
-	port    lan.PortID
-
-	auto      bool // the host takes its IPv6 address and default route from router advertisements
-	noGateway bool // its network's gateway is none of the host's, nor is the host the gateway
 }
 
 // addresses are all addresses on cables.
@@ -80,11 +68,7 @@ func (h *host) result() wire.HostResult {
 	defer h.mu.Unlock()
 	r := wire.HostResult{Name: h.name}
 	for _, c := range h.cables {
-		l := wire.LinkResult{Network: c.network.name, Interface: c.name(), MAC: c.mac.String()}
-		for _, a := range c.addrs {
-			l.Addrs = append(l.Addrs, a.Addr())
-		}
-		r.Links = append(r.Links, l)
+		r.Links = append(r.Links, c.result())
 	}
 	return r
 }
@@ -137,7 +121,7 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 			c.configure(&msgs)
 			continue
 		}
-		ids, err := c.network.lan.Attach(ctx, lan.Port{NetNS: netns, Name: c.name(), Index: c.index, MAC: c.mac, MTU: c.network.mtu})
+		ids, err := c.network.lan.Attach(ctx, lan.Port{NetNS: netns, Name: c.name(), Index: c.index, MAC: c.mac, MTU: c.mtu})
 		if err != nil {
 			return err
 		}
@@ -154,55 +138,13 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 		if err := c.wait(ctx, h.route); err != nil {
 			return err
 		}
+		if err := e.introduce(h, c); err != nil {
+			return err
+		}
 	}
 	h.mu.Lock()
 	h.cables = append(h.cables, cables...)
 	h.mu.Unlock()
-	return nil
-}
-
-// configure appends to msgs what gives the host's end its addresses.
-func (c *cable) configure(msgs *rtnl.Batch) {
-	msgs.AddrGenNone(c.index) // the kernel's own link-local address would be tentative for a second
-	for _, a := range c.addrs {
-		msgs.AddAddr(c.index, a)
-		if a.Addr().Is6() {
-			msgs.AddAddr(c.index, netip.PrefixFrom(linkLocal(c.mac), 64))
-		}
-	}
-	msgs.LinkUp(c.index)
-}
-
-func (c *cable) has(a netip.Addr) bool {
-	for _, p := range c.addrs {
-		if p.Addr() == a {
-			return true
-		}
-	}
-	return false
-}
-
-// wait returns when the first frame that anybody sends will arrive: both ends are in operation, and the host listens to
-// neighbour discovery.
-func (c *cable) wait(ctx context.Context, route *rtnl.Conn) error {
-	if c.network.overlay == nil { // a device above another has no state of its own that could be waited for
-		if err := c.network.lan.WaitUp(ctx, c.port); err != nil {
-			return err
-		}
-		if err := route.WaitUp(ctx, c.index); err != nil {
-			return err
-		}
-	}
-	if c.auto {
-		return c.solicit(ctx, route)
-	}
-	for _, a := range c.addrs {
-		if a.Addr().Is6() {
-			if err := route.WaitAddr(ctx, a.Addr()); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 
@@ -373,44 +315,18 @@ func (e *environment) enter(k string, p wire.HostParams, r *routing) ([]*cable, 
 		wanted = []wire.Attachment{{}}
 	}
 	var cables []*cable
-	release := func() {
-		for _, c := range cables {
-			c.network.release(c.addrs)
-		}
-	}
 	for _, a := range wanted {
-		n, err := e.network(a.Network)
+		c, err := e.draw(p.Name, r, a, cables)
+		if n, nerr := e.network(a.Network); nerr == nil && slices.ContainsFunc(cables, func(c *cable) bool { return c.network == n }) {
+			err = refuse(unix.EINVAL, "host %q is to be on network %q twice", p.Name, n.name)
+		}
 		if err != nil {
-			release()
-			return nil, err
-		}
-		for _, other := range cables {
-			if other.network == n {
-				release()
-				return nil, refuse(unix.EINVAL, "host %q is to be on network %q twice", p.Name, n.name)
+			for _, c := range cables {
+				c.giveBack(p.Name)
 			}
-		}
-		if n.overlay != nil {
-			if _, err := n.below(p.Name, cables); err != nil {
-				release()
-				return nil, err
-			}
-		}
-		c := &cable{network: n, auto: a.Auto, noGateway: a.NoGateway}
-		if r.mayBeGateway(c) { // never one that is automatic
-			a.Addrs = n.first(a.Addrs)
-		}
-		if c.addrs, err = n.reserveFor(p.Name, a); err != nil {
-			release()
 			return nil, err
 		}
 		cables = append(cables, c)
-		if c.mac = n.macFor(e, c.addrs); a.MAC != "" {
-			if c.mac, err = net.ParseMAC(a.MAC); err != nil || len(c.mac) != 6 || c.mac[0]&1 != 0 {
-				release()
-				return nil, refuse(unix.EINVAL, "host %q: %q is not a unicast MAC address such as 02:00:00:00:00:01", p.Name, a.MAC)
-			}
-		}
 	}
 	e.hosts[k] = nil // the name is taken; nobody finds the host before it is ready
 	return cables, nil
@@ -437,23 +353,10 @@ func (e *environment) drop(k string, h *host, cables []*cable) error {
 	delete(e.hosts, k)
 	e.zone.Remove(h.name)
 	for _, c := range cables {
-		c.network.release(c.addrs)
+		c.giveBack(h.name)
 	}
 	errs = append(errs, e.misguide(cables), e.fenceAgain())
 	return errors.Join(errs...)
-}
-
-// unplug pulls the cable of a host that has ended. Its network namespace lives on for a while, or for as long as somebody
-// has a socket in it, and would answer for the next host with the same address.
-func (c *cable) unplug() error {
-	if c.port == 0 {
-		return nil
-	}
-	err := c.network.lan.SetPort(c.port, false)
-	if errors.Is(err, lan.ErrReleased) || errors.Is(err, unix.ENODEV) {
-		return nil
-	}
-	return err
 }
 
 // sweep kills every process of a host that has no PID namespace, its init included.
@@ -482,5 +385,12 @@ func (e *environment) removeHost(name string) error {
 	if !first {
 		return refuse(unix.ENOENT, "host %q is being removed", name)
 	}
+	h.changing.Lock() // whoever changes its cables is done
+	defer h.changing.Unlock()
+	e.mu.Lock()
+	for _, c := range h.cables {
+		e.endFlap(c)
+	}
+	e.mu.Unlock()
 	return e.drop(key(name), h, h.cables)
 }

@@ -1,9 +1,13 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -19,12 +23,56 @@ type network struct {
 	lan      *lan.Switch // nil for an overlay
 	segment
 
+	pointToPoint bool // two hosts at most
+
 	// Guarded by the environment's mutex.
-	params wire.NetworkParams    // as it was asked for
-	used   map[netip.Addr]string // by host name
-	next   uint32                // number of the next automatic address; 1 is left to a gateway
+	params  wire.NetworkParams          // as it was asked for
+	used    map[netip.Addr]string       // by host name
+	next    uint32                      // number of the next automatic address; 1 is left to a gateway
+	members map[string]net.HardwareAddr // who has a cable to it, by the hosts' keys
 
 	router *cable // of the router that is the gateway; nil if there is none
+}
+
+// firstNumber is that of the first automatic address.
+func (n *network) firstNumber() uint32 {
+	if n.pointToPoint {
+		return 0
+	}
+	return 2
+}
+
+// admits refuses a host for which there is no place. The environment's mutex is held.
+func (n *network) admits(hostname string) error {
+	if _, ok := n.members[key(hostname)]; ok {
+		return refuse(unix.EEXIST, "host %q has a link to network %q already", hostname, n.name)
+	}
+	if !n.pointToPoint || len(n.members) < 2 {
+		return nil
+	}
+	ends := slices.Sorted(maps.Keys(n.members))
+	return refuse(unix.EMLINK, "network %q is point-to-point, between %s and %s: there is no place for host %q", n.name, ends[0], ends[1], hostname)
+}
+
+// join takes a place on the network that admits said there is. The environment's mutex is held.
+func (n *network) join(hostname string, mac net.HardwareAddr) {
+	if n.members == nil {
+		n.members = map[string]net.HardwareAddr{}
+	}
+	n.members[key(hostname)] = mac
+}
+
+// leave gives it back. The environment's mutex is held.
+func (n *network) leave(hostname string) { delete(n.members, key(hostname)) }
+
+// owner is who has a MAC address; "" is nobody.
+func (n *network) owner(mac net.HardwareAddr) string {
+	for name, m := range n.members {
+		if bytes.Equal(m, mac) {
+			return name
+		}
+	}
+	return ""
 }
 
 // result needs the environment's mutex once hosts can be on the network.
@@ -71,8 +119,8 @@ func checkNetwork(p wire.NetworkParams, others []*network) error {
 			return refuse(unix.EINVAL, "network %q: %s is its second prefix of one family", p.Name, prefix)
 		case is4 && p.NoIPv4 || !is4 && p.NoIPv6:
 			return refuse(unix.EINVAL, "network %q: %s is of the family that it is to do without", p.Name, prefix)
-		case prefix.Addr().BitLen()-prefix.Bits() < 2:
-			return refuse(unix.EINVAL, "network %q: %s has no room for two hosts", p.Name, prefix)
+		case hostBits(prefix) < 1 || hostBits(prefix) < 2 && !p.PointToPoint:
+			return refuse(unix.EINVAL, "network %q: %s has no room for two hosts (a /31 or a /127 is for one that is PointToPoint)", p.Name, prefix)
 		case prefix.Addr().IsMulticast() || prefix.Addr().IsLoopback() || prefix.Addr().IsLinkLocalUnicast() || prefix.Addr().IsUnspecified():
 			return refuse(unix.EINVAL, "network %q: hosts cannot have addresses in %s", p.Name, prefix)
 		default:
@@ -141,7 +189,11 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 	if len(p.Trunks) > 0 {
 		return e.extend(ctx, p, others)
 	}
-	n := &network{name: p.Name, prefixes: append([]netip.Prefix{}, p.Prefixes...), gateway: p.Gateway, mtu: p.MTU, used: map[netip.Addr]string{}, next: 2}
+	n := &network{
+		name: p.Name, prefixes: append([]netip.Prefix{}, p.Prefixes...), gateway: p.Gateway, mtu: p.MTU, pointToPoint: p.PointToPoint,
+		used: map[netip.Addr]string{},
+	}
+	n.next = n.firstNumber()
 	for _, is4 := range []bool{true, false} {
 		wanted := is4 && !p.NoIPv4 || !is4 && !p.NoIPv6
 		for _, prefix := range p.Prefixes {
@@ -151,6 +203,9 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 			prefix, err := automatic(is4, len(others)+1, others)
 			if err != nil {
 				return nil, err
+			}
+			if p.PointToPoint { // RFC 3021, RFC 6164
+				prefix = netip.PrefixFrom(prefix.Addr(), prefix.Addr().BitLen()-1)
 			}
 			n.prefixes = append(n.prefixes, prefix)
 		}
@@ -163,6 +218,9 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 	var err error
 	if n.lan, err = e.server.pool.Get(ctx); err != nil {
 		return nil, err
+	}
+	if p.Hub {
+		n.lan.SetHub()
 	}
 	if p.STP {
 		if err := n.span(others); err != nil {
@@ -270,7 +328,7 @@ func (n *network) release(addrs []netip.Prefix) {
 	for _, p := range addrs {
 		delete(n.used, p.Addr())
 	}
-	n.next = 2
+	n.next = n.firstNumber()
 }
 
 func (n *network) explicit(a netip.Addr) (netip.Prefix, error) {
@@ -278,7 +336,7 @@ func (n *network) explicit(a netip.Addr) (netip.Prefix, error) {
 		if !prefix.Contains(a) {
 			continue
 		}
-		if a == prefix.Addr() || a.Is4() && a == last(prefix) {
+		if !assignable(prefix, a) {
 			return netip.Prefix{}, refuse(unix.EADDRNOTAVAIL, "%s is the network's or its broadcast address", a)
 		}
 		return netip.PrefixFrom(a, prefix.Bits()), nil
@@ -290,14 +348,22 @@ func (n *network) explicit(a netip.Addr) (netip.Prefix, error) {
 func (n *network) free(prefix netip.Prefix, number uint32) (netip.Addr, uint32, error) {
 	for ; ; number++ {
 		a := nth(prefix.Addr(), number)
-		if !prefix.Contains(a) || a.Is4() && a == last(prefix) {
+		if !prefix.Contains(a) {
 			return netip.Addr{}, 0, refuse(unix.EADDRNOTAVAIL, "network %q: every address of %s is in use", n.name, prefix)
 		}
-		if n.used[a] == "" && a != n.gateway {
+		if n.used[a] == "" && a != n.gateway && assignable(prefix, a) {
 			return a, number, nil
 		}
 	}
 }
+
+// assignable tells of an address of the prefix whether a host can have it: it is neither the network's nor its broadcast
+// address, which a prefix of two addresses does not have (RFC 3021, RFC 6164).
+func assignable(prefix netip.Prefix, a netip.Addr) bool {
+	return hostBits(prefix) == 1 || a != prefix.Addr() && (a.Is6() || a != last(prefix))
+}
+
+func hostBits(prefix netip.Prefix) int { return prefix.Addr().BitLen() - prefix.Bits() }
 
 // nth is the address i places after base.
 func nth(base netip.Addr, i uint32) netip.Addr {

@@ -257,13 +257,7 @@ func (e *environment) enterRoot(context.Context) error {
 func (e *environment) reserveSelf() (*cable, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c := &cable{network: e.networks[0]}
-	var err error
-	if c.addrs, err = c.network.reserve(self, nil); err != nil {
-		return nil, err
-	}
-	c.mac = derivedMAC(c.addrs)
-	return c, nil
+	return e.draw(self, nil, wire.Attachment{}, nil)
 }
 
 // attachSelf plugs in the environment's own host while the init enters its root, and waits for both.

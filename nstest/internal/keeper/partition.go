@@ -40,9 +40,14 @@ func (e *environment) partition(groups [][]string) (int, error) {
 	return n, nil
 }
 
-// heal undoes a cut; one that is undone already is fine.
+// heal undoes a fault; one that is undone already is fine.
 func (e *environment) heal(n int) error {
 	e.mu.Lock()
+	if f := e.flaps[n]; f != nil {
+		delete(e.flaps, n)
+		e.mu.Unlock()
+		return f.heal()
+	}
 	defer e.mu.Unlock()
 	if _, ok := e.faults[n]; !ok || e.closed {
 		return nil
@@ -96,7 +101,7 @@ func (e *environment) ports(n *network, hosts []string) []lan.PortID {
 		}
 		h.mu.Lock()
 		for _, c := range h.cables {
-			if c.network == n {
+			if c.network == n && c.port != 0 {
 				out = append(out, c.port)
 			}
 		}

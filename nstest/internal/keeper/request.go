@@ -78,6 +78,8 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return answer(req, func(p wire.RenewLinkParams) (any, []*os.File, error) { return only(e.renewLink(ctx, p)) })
 	case wire.MethodLinkMTU:
 		return answer(req, func(p wire.LinkMTUParams) (any, []*os.File, error) { return nil, nil, e.setLinkMTU(p) })
+	case wire.MethodFlap:
+		return answer(req, func(p wire.FlapParams) (any, []*os.File, error) { return only(e.flapLink(p)) })
 	case wire.MethodRouter:
 		return answer(req, func(p wire.RouterParams) (any, []*os.File, error) { return only(e.addRouter(ctx, p)) })
 	case wire.MethodRoute:

@@ -25,7 +25,7 @@ type routing struct {
 // is held.
 func (r *routing) mayBeGateway(c *cable) bool {
 	switch n, router := c.network, c.network.head().router; {
-	case r == nil || c.noGateway || c.auto || router != nil && router != c:
+	case r == nil || c.noGateway || c.auto || c.left != nil || router != nil && router != c:
 		return false
 	case n.gateway.IsValid():
 		return c.has(n.gateway)

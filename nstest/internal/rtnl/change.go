@@ -88,34 +88,6 @@ func (b *Batch) DelAddr(index int, p netip.Prefix) {
 	b.add(r, "delete address", p.String()+" of link "+strconv.Itoa(index), index)
 }
 
-// AddGateway adds the default route of gw's family through gw, out of a link. Of several the one with the lowest metric is
-// taken; metric 0 is the kernel's default, which is 0 for IPv4 and 1024 for IPv6.
-func (b *Batch) AddGateway(gw netip.Addr, index, metric int) {
-	b.gateway(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, "add", gw, index, metric)
-}
-
-// DelGateway takes a default route away that AddGateway added.
-func (b *Batch) DelGateway(gw netip.Addr, index, metric int) {
-	b.gateway(unix.RTM_DELROUTE, 0, "delete", gw, index, metric)
-}
-
-func (b *Batch) gateway(kind, flags uint16, verb string, gw netip.Addr, index, metric int) {
-	if index <= 0 || !gw.IsValid() || gw.Zone() != "" || gw.Is4In6() || metric < 0 {
-		b.refuse("%s default route through %s on link %d, metric %d: not a plain address on a link", verb, gw, index, metric)
-		return
-	}
-	r := newRequest(kind, flags)
-	msg := nl.NewRtMsg()
-	msg.Family, msg.Protocol = uint8(family(gw)), unix.RTPROT_STATIC
-	r.AddData(msg)
-	r.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, gw.AsSlice()))
-	r.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
-	if metric > 0 {
-		r.AddData(nl.NewRtAttr(unix.RTA_PRIORITY, nl.Uint32Attr(uint32(metric))))
-	}
-	b.add(r, verb+" default route", "through "+gw.String(), index)
-}
-
 // WaitCarrierLoss waits until the other end of a veth that was set down has seen it. It returns at once when the other end
 // is administratively down.
 func (c *Conn) WaitCarrierLoss(ctx context.Context, index int) error {

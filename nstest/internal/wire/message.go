@@ -28,6 +28,7 @@ const (
 	MethodMoveLink   = "movelink"   // MoveLinkParams → LinkResult
 	MethodRenewLink  = "renewlink"  // RenewLinkParams → LinkResult
 	MethodLinkMTU    = "linkmtu"    // LinkMTUParams → nothing
+	MethodFlap       = "flap"       // FlapParams → PartitionResult
 	MethodRouter     = "router"     // RouterParams → HostResult
 	MethodRoute      = "route"      // RouteParams → nothing
 	MethodRule       = "rule"       // RuleParams → nothing
@@ -161,6 +162,7 @@ type LinkResult struct {
 	Interface string
 	Addrs     []netip.Addr
 	MAC       string
+	MTU       int
 }
 
 // SpawnParams describe a process to start in a host.
@@ -254,6 +256,12 @@ type RenewLinkParams struct {
 type LinkMTUParams struct {
 	Host, Network string
 	MTU           int
+}
+
+// FlapParams pull and plug a cable by turns.
+type FlapParams struct {
+	Host, Network string
+	Up, Down      time.Duration
 }
 
 // BorrowParams name a network device of the machine that a host is to have, or to give back.
