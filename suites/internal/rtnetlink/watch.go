@@ -10,7 +10,10 @@ import (
 )
 
 // A Watch hears what happens to the devices of a namespace, from when it was made.
-type Watch struct{ conn *netlink.Conn }
+type Watch struct {
+	conn  *netlink.Conn
+	heard []Event // by Next, and not returned yet
+}
 
 // An Event is what happened to a device.
 type Event struct {
@@ -27,7 +30,7 @@ func NewWatch() (*Watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch devices: %w", err)
 	}
-	return &Watch{conn}, nil
+	return &Watch{conn: conn}, nil
 }
 
 // Close ends the watch.
@@ -35,26 +38,47 @@ func (w *Watch) Close() error { return w.conn.Close() }
 
 // Until are the events up to the first one of a device's arrival or change, with that. It gives up when ctx ends.
 func (w *Watch) Until(ctx context.Context, name string) ([]Event, error) {
-	defer context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	kinds := map[netlink.HeaderType]string{unix.RTM_NEWLINK: "RTM_NEWLINK", unix.RTM_DELLINK: "RTM_DELLINK"}
 	var list []Event
 	for {
-		messages, err := w.conn.Receive()
+		e, err := w.Next(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("watch devices: %w", err)
+			return nil, err
 		}
-		done := false
-		for _, m := range messages {
-			l, err := parse(m.Data)
-			if err != nil {
-				return nil, fmt.Errorf("watch devices: %w", err)
-			}
-			e := Event{kinds[m.Header.Type], l}
-			list = append(list, e)
-			done = done || e.Kind == "RTM_NEWLINK" && l.Name == name
-		}
-		if done {
+		list = append(list, e)
+		if e.Kind == "RTM_NEWLINK" && e.Link.Name == name {
 			return list, nil
 		}
 	}
+}
+
+// Next is the next event. The error is os.ErrDeadlineExceeded when ctx has ended before it came.
+func (w *Watch) Next(ctx context.Context) (Event, error) {
+	for len(w.heard) == 0 {
+		if err := w.receive(ctx); err != nil {
+			return Event{}, fmt.Errorf("watch devices: %w", err)
+		}
+	}
+	e := w.heard[0]
+	w.heard = w.heard[1:]
+	return e, nil
+}
+
+func (w *Watch) receive(ctx context.Context) error {
+	if err := w.conn.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })()
+	messages, err := w.conn.Receive()
+	if err != nil {
+		return err
+	}
+	kinds := map[netlink.HeaderType]string{unix.RTM_NEWLINK: "RTM_NEWLINK", unix.RTM_DELLINK: "RTM_DELLINK"}
+	for _, m := range messages {
+		l, err := parse(m.Data)
+		if err != nil {
+			return err
+		}
+		w.heard = append(w.heard, Event{kinds[m.Header.Type], l})
+	}
+	return nil
 }
