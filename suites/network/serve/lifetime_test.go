@@ -1,0 +1,142 @@
+package serve_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/hermetic-go/nstest/nstest"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// A test is what an environment is told to fail.
+type test struct {
+	mu     sync.Mutex
+	failed chan string
+	after  []func()
+}
+
+func newTest() *test                      { return &test{failed: make(chan string, 10)} }
+func (t *test) Helper()                   {}
+func (t *test) Name() string              { return "a test" }
+func (t *test) Logf(string, ...any)       {}
+func (t *test) Cleanup(f func())          { t.after = append(t.after, f) }
+func (t *test) Errorf(f string, a ...any) { t.failed <- fmt.Sprintf(f, a...) }
+func (t *test) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
+
+func (t *test) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.after) > 0 {
+		last := len(t.after) - 1
+		f := t.after[last]
+		t.after = t.after[:last]
+		f()
+	}
+}
+
+// a broken server serves nobody.
+type broken struct{}
+
+func (broken) Serve(net.Listener) error { return errors.New("out of tea") }
+
+func open() *nstest.Env {
+	GinkgoHelper()
+	env, err := nstest.Open(context.Background(), nstest.Config{Name: "sibling"})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { _ = env.Close() }) // what it returns is asserted where it matters
+	return env
+}
+
+var _ = Describe("What answers on a host", func() {
+	It("ends with the environment, its connections and goroutines too", func() {
+		env := open()
+		began, ended := make(chan struct{}), make(chan error, 1)
+		at := address(env.Self().HandleConn("tcp", ":9", func(c net.Conn) {
+			close(began)
+			_, err := c.Read(make([]byte, 1))
+			ended <- err
+		}))
+		address(env.Self().HandlePackets("udp", ":9", replyPacket))
+		address(env.Self().Handle(":80", http.NotFoundHandler()))
+		c, err := env.Self().DialContext(context.Background(), "tcp", at)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(c.Close)
+		Eventually(began).Should(BeClosed())
+		Consistently(ended, "50ms").ShouldNot(Receive(), "the control: it goes on until then")
+		Expect(env.Close()).To(Succeed())
+		Expect(ended).To(Receive(MatchError(net.ErrClosed)), "and has ended when Close returns")
+		_, err = env.Self().Handle(":81", http.NotFoundHandler())
+		Expect(err).To(MatchError(nstest.ErrClosed))
+	})
+
+	It("ends with the host", func() {
+		env := nstest.Current()
+		web := env.Host("web")
+		ended := make(chan error, 1)
+		at := address(web.HandleConn("tcp", ":9", func(c net.Conn) {
+			_, err := c.Write([]byte("here"))
+			if err == nil {
+				_, err = io.ReadAll(c)
+			}
+			ended <- err
+		}))
+		c, err := env.Self().DialContext(context.Background(), "tcp", at)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(c.Close)
+		_, err = io.ReadFull(c, make([]byte, 4))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(env.RemoveHost("web")).To(Succeed())
+		Expect(ended).To(Receive(MatchError(net.ErrClosed)))
+
+		By("making another of that name")
+		address(env.Host("web").HandleConn("tcp", ":9", reply))
+		Expect(talk(env.Self(), "tcp", "web:9", "this", patience)).To(Equal("heard this"))
+	})
+
+	It("fails the test when it ends before", func() {
+		t := newTest()
+		DeferCleanup(t.end)
+		env := nstest.New(t, nstest.Config{Name: "sibling"})
+		address(env.Self().Serve(":9", broken{}))
+		Eventually(t.failed).Should(Receive(And(ContainSubstring("serve tcp"), ContainSubstring("on host self: out of tea"))))
+		t.end()
+		Expect(t.failed).NotTo(Receive(), "once")
+	})
+
+	It("is an error of Close where there is no test", func() {
+		env := open()
+		at := address(env.Self().Serve(":9", broken{}))
+		_, err := talk(env.Self(), "tcp", at, "this", silence)
+		Expect(err).To(HaveOccurred())
+		Expect(env.Close()).To(MatchError(ContainSubstring("on host self: out of tea")))
+	})
+
+	It("may end on its own", func() {
+		t := newTest()
+		DeferCleanup(t.end)
+		env := nstest.New(t, nstest.Config{Name: "sibling"})
+		server := &http.Server{Handler: http.NotFoundHandler()}
+		address(env.Self().Serve(":80", server))
+		r, err := env.Self().HTTPClient().Get("http://self/")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.Body.Close()).To(Succeed())
+		Expect(server.Shutdown(context.Background())).To(Succeed())
+		t.end()
+		Expect(t.failed).NotTo(Receive())
+	})
+
+	It("is refused where the address is taken, by name", func() {
+		web := nstest.Current().Host("web")
+		address(web.Handle(":80", http.NotFoundHandler()))
+		_, err := web.Handle(":80", http.NotFoundHandler())
+		Expect(err).To(MatchError(And(HavePrefix("nstest: serve on web"), ContainSubstring("address already in use"))))
+		_, err = web.HandlePackets("tcp", ":80", replyPacket)
+		Expect(err).To(MatchError(HavePrefix("nstest: serve on web")))
+	})
+})
