@@ -117,15 +117,15 @@ var _ = Describe("a router that cannot be", func() {
 		addNetwork(nstest.NetworkConfig{Name: "a"})
 		h := addHost("h", "a")
 		for says, cfg := range map[string]nstest.RouterConfig{
-			`router "r" is on no network`:      {},
-			`there is no network "b"`:          {Networks: on("a", "b")},
-			`is to be on network "a" twice`:    {Networks: on("a", "a")},
-			`is the address of host "h"`:       {Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{h.Addr()}}}},
-			`router "r" is not on it`:          {Networks: on("a"), NAT64: &nstest.NAT64{Outside: "lan"}},
-			`with this metric in this table`:   {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}, {To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}}},
-			`router "r" is not on network "b"`: {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "b"}}},
-			`there is nothing to translate`:    {Networks: on("a"), NAT: []nstest.NAT{{Outside: "a"}}},
-			`host name "r r"`:                  {Name: "r r", Networks: on("a")},
+			`router "r" is on no network`:                         {},
+			`there is no network "b"`:                             {Networks: on("a", "b")},
+			`is to be on network "a" twice`:                       {Networks: on("a", "a")},
+			`is the address of host "h"`:                          {Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{h.Addr()}}}},
+			`router "r" is not on the network "lan", its Outside`: {Networks: on("a"), NAT64: &nstest.NAT64{Outside: "lan"}},
+			`with this metric in this table`:                      {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}, {To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}}},
+			`router "r" is not on network "b"`:                    {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "b"}}},
+			`there is nothing to translate`:                       {Networks: on("a"), NAT: []nstest.NAT{{Outside: "a"}}},
+			`host name "r r"`:                                     {Name: "r r", Networks: on("a")},
 		} {
 			if cfg.Name == "" {
 				cfg.Name = "r"
