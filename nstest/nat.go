@@ -21,7 +21,7 @@ import (
 // somebody outside has a route to there. That holds for the families that are translated; IPv6 is routed as it is, without
 // NAT66 or NPTv6.
 //
-// It needs nftables with maps and numgen, and Linux 5.7.
+// It needs nftables with maps, numgen and socket, and Linux 5.7.
 type NAT struct {
 	Outside string   // the network on which the router's addresses stand for those inside
 	Inside  []string // the networks that are translated; default: all others of the router

@@ -66,7 +66,7 @@ type Forward struct {
 
 // Set makes the translations of a network namespace that has none.
 //
-// It needs nftables with NAT, maps with timeouts and numgen (Linux 5.7), and conntrack's netlink.
+// It needs nftables with NAT, maps with timeouts, numgen and socket (Linux 5.7), and conntrack's netlink.
 func Set(netns *os.File, specs []Spec) error { return set(netns, specs, false) }
 
 // Replace replaces the translations of a network namespace, those of each family at one instant, and then cuts the

@@ -15,16 +15,12 @@ type family struct {
 	words        uint32 // of an address, 32 bits each
 	source, dest uint32 // their offsets in the header
 	kind         nftables.SetDatatype
-	icmp         byte // IPPROTO_ICMP, IPPROTO_ICMPV6
-	unreachable  byte // its type "destination unreachable", of which code is "port unreachable"
-	code         byte
 }
 
 // Offsets in the headers of TCP and UDP, the one of TCP's flags, and flags.
 const (
 	sourcePort = 0
 	destPort   = 2
-	sequence   = 4
 	flags      = 13
 
 	fin = 1

@@ -13,8 +13,8 @@ import (
 )
 
 var families = []family{
-	{nftables.TableFamilyIPv4, 1, 12, 16, nftables.TypeIPAddr, unix.IPPROTO_ICMP, 3, 3},
-	{nftables.TableFamilyIPv6, 4, 8, 24, nftables.TypeIP6Addr, unix.IPPROTO_ICMPV6, 1, 4},
+	{nftables.TableFamilyIPv4, 1, 12, 16, nftables.TypeIPAddr},
+	{nftables.TableFamilyIPv6, 4, 8, 24, nftables.TypeIP6Addr},
 }
 
 const (
@@ -29,9 +29,6 @@ const (
 	// opening is how long a mapping of a TCP connection lasts that is not established, or not any more: that of the kernel
 	// (nf_conntrack_tcp_timeout_syn_sent, …_fin_wait, …_time_wait).
 	opening = 120 * time.Second
-
-	// unanswered is the mark of connections from outside that are neither translated nor refused by a firewall.
-	unanswered = 0x6e617400
 )
 
 // The chains come before or after those of a firewall, whose priority is 0.
@@ -48,7 +45,7 @@ type builder struct {
 	setID uint32 // the transaction's own; one that the library gives out comes from a variable that all sockets share
 	err   error
 
-	early, dstnat, forward, input, output, srcnat *nftables.Chain
+	early, dstnat, forward, input, srcnat *nftables.Chain
 }
 
 // table adds to the transaction what makes the family's table, after it has removed the one that there may be. Where
@@ -82,7 +79,6 @@ func (b *builder) base() {
 	b.dstnat = chain("dstnat", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest)
 	b.forward = chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, afterFilter)
 	b.input = chain("input", nftables.ChainTypeFilter, nftables.ChainHookInput, afterFilter)
-	b.output = chain("output", nftables.ChainTypeFilter, nftables.ChainHookOutput, afterFilter)
 	b.srcnat = chain("srcnat", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource)
 }
 
@@ -357,8 +353,9 @@ func (t *translation) masquerade(match []expr.Any) {
 	t.rule(t.srcnat, match, address, one(&source))
 }
 
-// hush keeps the router from answering what was not asked for and is for nobody: a refusal would reach those who send
-// before the other side does, to make a hole (RFC 5382, REQ-4). Sockets of the router's own answer.
+// hush drops what is for nobody, for those inside whom it may not reach, or for a port that has no socket. A refusal would
+// be noticed by those who send before the other side does, to make a hole (RFC 5382, REQ-4). And a connection that the kernel
+// remembers, of somebody outside with a port of the router's, would be in the way of a mapping that gets this port.
 func (t *translation) hush(hairpin []expr.Any) {
 	drop := one(verdict(expr.VerdictDrop))
 	fresh := connection(expr.CtKeySTATE, stateNew, true)
@@ -370,16 +367,9 @@ func (t *translation) hush(hairpin []expr.Any) {
 			t.rule(t.input, hairpin, fresh, mapped, drop)
 		}
 	}
-	mark := []expr.Any{
-		&expr.Immediate{Register: reg(0), Data: word(unanswered)},
-		&expr.Ct{Key: expr.CtKeyMARK, Register: reg(0), SourceRegister: true},
+	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+		some := one(&expr.Socket{Key: expr.SocketKeyTransparent, Register: reg(0)}) // matches if there is one, whatever it is
+		t.rule(t.input, outside, fresh, protocol(p), some, one(verdict(expr.VerdictAccept)))
+		t.rule(t.input, outside, fresh, protocol(p), drop)
 	}
-	t.rule(t.input, outside, fresh, mark)
-	marked := flat(device(expr.MetaKeyOIF, t.Outside), []expr.Any{&expr.Ct{Key: expr.CtKeyMARK, Register: reg(15)}, equal(15, word(unanswered)...)})
-	t.rule(t.output, marked, tcpFlags(rst, true), []expr.Any{
-		&expr.Payload{DestRegister: reg(0), Base: expr.PayloadBaseTransportHeader, Offset: sequence, Len: 4}, equal(0, 0, 0, 0, 0),
-	}, drop)
-	t.rule(t.output, marked, protocol(t.icmp), []expr.Any{
-		&expr.Payload{DestRegister: reg(0), Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2}, equal(0, t.unreachable, t.code),
-	}, drop)
 }

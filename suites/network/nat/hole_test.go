@@ -89,4 +89,39 @@ var _ = Describe("hosts outside of a NAT, or behind another", func() {
 		Expect(w.router.SetNAT()).To(Succeed())
 		Expect(refused()).To(MatchError(unix.ECONNREFUSED))
 	})
+
+	for _, is4 := range []bool{true, false} {
+		It("do not spoil a port for those inside by what they send to it before, "+map[bool]string{true: "IPv4", false: "IPv6"}[is4], func() {
+			w := newWorld(is4, nstest.NAT{Outside: "internet", NAT66: !is4})
+			w.serveTCP()
+			early := listenPacket(w.servers[0], netip.AddrPortFrom(w.server(0), 7777))
+			public, inside := netip.AddrPortFrom(w.outside(), 5000), netip.AddrPortFrom(w.of(w.client), 5000)
+			_, err := early.WriteTo([]byte("too early"), net.UDPAddrFromAddrPort(public))
+			Expect(err).NotTo(HaveOccurred())
+			open := mustCall(w.client, netip.AddrPortFrom(w.of(w.client), 0), w.endpoint(1, 0))
+			Expect(connects(w.servers[0], netip.AddrPortFrom(w.server(0), 3478), public, open)).To(BeFalse())
+
+			met, err := dial(w.client, inside, w.endpoint(0, 0)) // meets the one who was too early, and still waits
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(met.Close)
+			c := listenPacket(w.client, inside)
+			_, err = c.WriteTo([]byte("hello"), early.LocalAddr())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(early.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+			_, from, err := early.ReadFrom(make([]byte, 10))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(from.String()).To(Equal(public.String()))
+
+			By("the router's own sockets get what is for them")
+			own, err := w.router.ListenPacket("udp", ":123")
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(own.Close)
+			_, err = early.WriteTo([]byte("question"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(w.outside(), 123)))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(own.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+			_, from, err = own.ReadFrom(make([]byte, 10))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(from.String()).To(Equal(early.LocalAddr().String()))
+		})
+	}
 })
