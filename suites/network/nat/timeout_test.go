@@ -15,7 +15,7 @@ import (
 var _ = Describe("a mapping", func() {
 	It("ends when nothing was heard for as long as it may last", func() {
 		// Polls are further apart than the time limit of the one, and closer than that of the other.
-		const limit, pause = time.Second, 1500 * time.Millisecond
+		const limit, pause = 2 * time.Second, 2500 * time.Millisecond
 		addNetwork("internet")
 		w := &world{is4: true, servers: [2]*nstest.Host{addHost("stun1", "internet"), addHost("stun2", "internet")}}
 		w.serveUDP()
@@ -35,8 +35,8 @@ var _ = Describe("a mapping", func() {
 			m.connection = mustCall(h, netip.AddrPortFrom(at, 4000), w.endpoint(0, 0))
 			return m
 		}
-		short := make("short", nstest.NAT{Outside: "internet", Kind: nstest.FullCone, UDPTimeout: limit, TCPTimeout: limit})
 		long := make("long", nstest.NAT{Outside: "internet", Kind: nstest.FullCone})
+		short := make("short", nstest.NAT{Outside: "internet", Kind: nstest.FullCone, UDPTimeout: limit, TCPTimeout: limit})
 		caller := listenPacket(w.servers[1], netip.AddrPortFrom(w.server(1), 9999))
 		Expect(w.whoCalls(caller, short.seen, short.socket, short.other).IsValid()).To(BeTrue())
 		Expect(short.connection.trip()).To(Succeed())
