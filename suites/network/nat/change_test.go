@@ -44,6 +44,18 @@ var _ = Describe("SetNAT", func() {
 		Expect(other.trip()).To(Succeed(), "a new one lasts")
 	})
 
+	It("need not be called when the router gets another address outside", func() {
+		w := newWorld(true, nstest.NAT{Outside: "internet", Kind: nstest.FullCone})
+		w.serveUDP()
+		c := listenPacket(w.client, netip.AddrPortFrom(w.of(w.client), 5000))
+		Expect(w.seenUDP(c, 0, 0)).To(Equal(netip.AddrPortFrom(w.outside(), 5000)))
+		another := netip.MustParseAddr("10.2.0.99")
+		Expect(w.outside()).NotTo(Equal(another))
+		Expect(w.router.Link("internet").Renew(another)).To(Succeed())
+		Expect(w.seenUDP(c, 0, 0)).To(Equal(netip.AddrPortFrom(another, 5000)))
+		Expect(w.arrives(c, 1, 1)).To(BeTrue())
+	})
+
 	It("makes a router the gateway of what is outside no longer, and of what is not outside any more", func() {
 		w := newWorld(true)
 		internet := nstest.Current().Network("internet")
