@@ -56,6 +56,8 @@ func checkSegment(p wire.NetworkParams, others []*network) error {
 			return refuse(unix.ENOENT, "network %q: there is no network %q to be cabled to: make that first", p.Name, name)
 		case slices.Contains(p.Trunks[:i], name):
 			return refuse(unix.EINVAL, "network %q is to be cabled to network %q twice", p.Name, name)
+		case others[at].pointToPoint:
+			return refuse(unix.EINVAL, "network %q cannot be cabled to network %q, which is a point-to-point link", p.Name, name)
 		case others[at].overlay != nil:
 			return refuse(unix.EINVAL, "network %q: network %q has no switch to be cabled to, as it is carried by network %q", p.Name, name, others[at].overlay.over.name)
 		}
@@ -155,6 +157,9 @@ func (e *environment) extend(ctx context.Context, p wire.NetworkParams, others [
 	var err error
 	if n.lan, err = e.server.pool.Get(ctx); err != nil {
 		return nil, err
+	}
+	if p.Hub {
+		n.lan.SetHub()
 	}
 	if p.STP {
 		err = n.span(others)

@@ -7,6 +7,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/vishvananda/netlink"
 )
 
 // three are hosts on the switches of a segment: a and b at its ends, c in the middle.
@@ -91,11 +92,36 @@ var _ = Describe("Switches that are cabled together", func() {
 		}
 	})
 
+	It("may be hubs", func() {
+		addNetwork(nstest.NetworkConfig{Name: "office"})
+		addNetwork(nstest.NetworkConfig{Name: "hub", Trunks: []string{"office"}, Hub: true})
+		a, b, c := addHost("a", "office"), addHost("b", "hub"), addHost("c", "hub")
+		received := func() (n uint64) {
+			GinkgoHelper()
+			Expect(c.Do(func() error {
+				l, err := netlink.LinkByName("eth0")
+				if err == nil {
+					n = l.Attrs().Statistics.RxPackets
+				}
+				return err
+			})).To(Succeed())
+			return n
+		}
+		Expect(reach(a, b)).To(Succeed())
+		before := received()
+		const asked = 20
+		for range asked {
+			Expect(ask(a, b.Addr(), patience)).To(Succeed())
+		}
+		Expect(received()-before).To(BeNumerically(">=", 2*asked), "both directions of what others say")
+	})
+
 	DescribeTable("are refused by name", func(c nstest.NetworkConfig, words string, errno error) {
 		addNetwork(nstest.NetworkConfig{Name: "office"})
 		addNetwork(nstest.NetworkConfig{Name: "hall", Trunks: []string{"office"}})
 		addNetwork(nstest.NetworkConfig{Name: "lab", Trunks: []string{"hall"}})
 		addNetwork(nstest.NetworkConfig{Name: "garden"})
+		addNetwork(nstest.NetworkConfig{Name: "wire", PointToPoint: true})
 		addNetwork(nstest.NetworkConfig{Name: "tunnel", Medium: nstest.Macvlan, Over: "garden"})
 		if c.Name == "" {
 			c.Name = "new"
@@ -116,6 +142,7 @@ var _ = Describe("Switches that are cabled together", func() {
 		Entry("with addresses of their own", nstest.NetworkConfig{Trunks: []string{"lab"}, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 			`its addresses are those of network "lab"`, syscall.EINVAL),
 		Entry("as a point-to-point link", nstest.NetworkConfig{Trunks: []string{"lab"}, PointToPoint: true}, "point-to-point", syscall.EINVAL),
+		Entry("to a point-to-point link", nstest.NetworkConfig{Trunks: []string{"wire"}}, `network "wire", which is a point-to-point link`, syscall.EINVAL),
 		Entry("to a network without a switch", nstest.NetworkConfig{Trunks: []string{"tunnel"}}, `network "tunnel" has no switch`, syscall.EINVAL),
 	)
 })
