@@ -225,7 +225,7 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 		p.inside = in
 		p.mu.Unlock()
 		*in.reporter = relay{p}
-		in.signals.Stop() // interrupts are the original's; a spec that signals itself means itself
+		in.leaveSignals()
 		if p.check(tree.top, p.job.Enter[""]); p.differs != nil {
 			p.send(event{Differs: p.differs})
 			select {} // the original kills us
