@@ -80,7 +80,7 @@ func address6(key string) (netip.Addr, bool) {
 		}
 	}
 	a, err := netip.ParseAddr(text.String())
-	if err != nil || reverseName(a) != key {
+	if err != nil || a.Zone() != "" || reverseName(a) != key {
 		return netip.Addr{}, false
 	}
 	return a, true

@@ -57,3 +57,18 @@ func TestDNS64Prefixes(t *testing.T) {
 		}
 	}
 }
+
+// Whoever is inside chooses what a question says where an address should be.
+func TestNamesThatAreNoAddresses(t *testing.T) {
+	var z Zone
+	configure(t, &z, wire.DNS{DNS64: netip.MustParsePrefix("64:ff9b::/96")})
+	good := reverseName(netip.MustParseAddr("64:ff9b::a00:1"))
+	zoned := "b.a.%" + good[len("b.a.%"):]
+	if _, ok := address6(good); !ok {
+		t.Fatalf("%s stands for no address", good)
+	}
+	if _, ok := address6(zoned); ok {
+		t.Errorf("%s stands for an address", zoned)
+	}
+	check(t, &z, []ask1{{"x", zoned, dns.TypePTR, "NXDOMAIN"}})
+}
