@@ -157,16 +157,15 @@ func (h *host) networks() []*network {
 	return list
 }
 
-// advertise replaces a router's advertisements. Where one ends and none takes its place, hosts are told.
-func (e *environment) advertise(p wire.AdvertiseParams) (err error) {
-	h, err := e.host(p.Host)
-	if err != nil {
-		return err
-	}
-	if h.router == nil {
-		return refuse(unix.EINVAL, "host %q is no router: make one with AddRouter", h.name)
-	}
-	if err := checkAdvertise(h.name, p.Advertise, h.networks()); err != nil {
+// advertise replaces a router's advertisements.
+func (e *environment) advertise(p wire.AdvertiseParams) error {
+	return e.changeRouter(p.Host, func(h *host) error { return h.advertise(p.Advertise) })
+}
+
+// advertise has the host send these advertisements and no others. Where one ends and none takes its place, hosts are told.
+// h.changing is held.
+func (h *host) advertise(ads []wire.Advertisement) (err error) {
+	if err := checkAdvertise(h.name, ads, h.networks()); err != nil {
 		return err
 	}
 	var next []*advertiser
@@ -177,7 +176,7 @@ func (e *environment) advertise(p wire.AdvertiseParams) (err error) {
 			}
 		}
 	}()
-	for _, ad := range p.Advertise {
+	for _, ad := range ads {
 		c, err := h.cable(ad.Network)
 		if err != nil {
 			return err

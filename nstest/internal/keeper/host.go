@@ -151,15 +151,16 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 // close lets go of the host; its init has ended or ends with the environment's.
 func (h *host) close() error {
 	h.once.Do(func() {
-		errs := []error{h.end()}
+		var errs []error
+		if h.route != nil { // first: whoever waits for a device in the host does so no longer
+			errs = append(errs, ignoreClosed(h.route.Close()))
+		}
+		errs = append(errs, h.end())
 		if h.outbound != nil {
 			errs = append(errs, h.outbound.Close())
 		}
 		if h.dns != nil {
 			errs = append(errs, ignoreClosed(h.dns.Close()))
-		}
-		if h.route != nil {
-			errs = append(errs, ignoreClosed(h.route.Close()))
 		}
 		errs = append(errs, h.closeFilter())
 		if h.child != nil {
@@ -376,14 +377,24 @@ func (e *environment) removeHost(name string) error {
 	if h.child == nil {
 		return refuse(unix.EBUSY, "host %q is the environment's own", name)
 	}
+	return e.remove(h)
+}
+
+// remove takes a host away that somebody else may be removing.
+func (e *environment) remove(h *host) error {
+	k := key(h.name)
 	e.mu.Lock()
-	first := e.hosts[key(name)] == h
+	if err := e.closedError(); err != nil {
+		e.mu.Unlock()
+		return err
+	}
+	first := e.hosts[k] == h
 	if first {
-		e.hosts[key(name)] = nil // nobody finds it any more, and the name stays taken until nothing of it is left
+		e.hosts[k] = nil // nobody finds it any more, and the name stays taken until nothing of it is left
 	}
 	e.mu.Unlock()
 	if !first {
-		return refuse(unix.ENOENT, "host %q is being removed", name)
+		return refuse(unix.ENOENT, "host %q is being removed", h.name)
 	}
 	h.changing.Lock() // whoever changes its cables is done
 	defer h.changing.Unlock()
@@ -392,5 +403,5 @@ func (e *environment) removeHost(name string) error {
 		e.endFlap(c)
 	}
 	e.mu.Unlock()
-	return e.drop(key(name), h, h.cables)
+	return e.drop(k, h, h.cables)
 }

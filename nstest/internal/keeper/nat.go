@@ -218,45 +218,27 @@ func (h *host) natSpecs(nats []wire.NAT) []nat.Spec {
 
 // setNAT replaces the translations of a router. Networks that are its outside now have it for a gateway no longer.
 func (e *environment) setNAT(p wire.NATParams) error {
-	h, err := e.host(p.Host)
-	if err != nil {
-		return err
-	}
-	if h.router == nil {
-		return refuse(unix.EINVAL, "host %q is no router: make it with AddRouter", h.name)
-	}
-	h.router.mu.Lock()
-	defer h.router.mu.Unlock()
-	var on []*network
-	h.mu.Lock()
-	for _, c := range h.cables {
-		on = append(on, c.network)
-	}
-	h.mu.Unlock()
-	if err := checkNATs(h.name, on, p.NAT); err != nil {
-		return err
-	}
-	err = h.translate(nat.Replace, p.NAT)
-	if err == nil {
-		err = e.setNPT(h, p.NAT)
-	}
-	if err != nil {
-		return errors.Join(err, h.translate(nat.Replace, h.router.params.NAT))
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	h.router.params.NAT = p.NAT
-	return e.guide(h)
+	return e.changeRouter(p.Host, func(h *host) error {
+		if err := checkNATs(h.name, h.networks(), p.NAT); err != nil {
+			return err
+		}
+		err := h.translate(nat.Replace, p.NAT)
+		if err == nil {
+			err = e.setNPT(h, p.NAT)
+		}
+		if err != nil {
+			return errors.Join(err, h.translate(nat.Replace, h.router.params.NAT))
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		h.router.params.NAT = p.NAT
+		return e.guide(h)
+	})
 }
 
-// renumber puts the router's translations in force for the addresses that its links have now.
+// renumber puts the router's translations in force for the addresses that its links have now. h.changing is held.
 func (e *environment) renumber(h *host) error {
-	if h.router == nil {
-		return nil
-	}
-	h.router.mu.Lock()
-	defer h.router.mu.Unlock()
-	if len(h.router.params.NAT) == 0 {
+	if h.router == nil || len(h.router.params.NAT) == 0 {
 		return nil
 	}
 	return errors.Join(h.translate(nat.Replace, h.router.params.NAT), e.setNPT(h, h.router.params.NAT))

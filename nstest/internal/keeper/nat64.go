@@ -54,40 +54,26 @@ func prefixOfNAT64(n *wire.NAT64) netip.Prefix {
 // replaceNAT64 is setNAT64 for a router that was found by name. A network that is its outside now has it for a gateway no
 // longer.
 func (e *environment) replaceNAT64(p wire.NAT64Params) error {
-	h, err := e.host(p.Host)
-	if err != nil {
-		return err
-	}
-	if h.router == nil {
-		return refuse(unix.EINVAL, "host %q is no router: make it with AddRouter", h.name)
-	}
-	h.router.mu.Lock()
-	defer h.router.mu.Unlock()
-	if err := e.setNAT64(h, p.NAT64); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	h.router.params.NAT64 = p.NAT64
-	return e.guide(h)
+	return e.changeRouter(p.Host, func(h *host) error {
+		if err := e.setNAT64(h, p.NAT64); err != nil {
+			return err
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		h.router.params.NAT64 = p.NAT64
+		return e.guide(h)
+	})
 }
 
 // setNAT64 makes a router a NAT64, in the place of the one that it is; nil makes it none.
 //
 // Packets to the prefix are routed to a device whose other end is the translator's. It gives each IPv6 host an IPv4 address of
-// its own, of a pool that nobody else sees: the kernel's masquerade makes one out of many.
+// its own, of a pool that nobody else sees: the kernel's masquerade makes one out of many. h.changing is held.
 func (e *environment) setNAT64(h *host, n *wire.NAT64) error {
 	if err := checkNAT64(h.name, n, h.networks()); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.gone {
-		return refuse(unix.ESHUTDOWN, "host %q is being removed", h.name)
-	}
-	if h.nat64 != nil {
-		old := h.nat64
-		h.nat64 = nil
+	if old := h.take(&h.nat64); old != nil {
 		if err := errors.Join(old.remove(h), h.inside(translate.Unmasquerade)); err != nil {
 			return fmt.Errorf("end NAT64: %w", err)
 		}
@@ -99,25 +85,25 @@ func (e *environment) setNAT64(h *host, n *wire.NAT64) error {
 	if err != nil {
 		return err
 	}
-	outside := 0
-	for _, c := range h.cables {
-		if c.network.name == n.Outside {
-			outside = c.index
-		}
+	outside, err := h.cable(n.Outside)
+	if err != nil {
+		return err
 	}
 	x, err := newTranslator(h, "nat64", nat64Index, t)
 	if err != nil {
 		return err
 	}
-	if err = h.inside(func() error { return translate.Masquerade(outside, x.index) }); err == nil {
+	if err = h.inside(func() error { return translate.Masquerade(outside.index, x.index) }); err == nil {
 		var msgs rtnl.Batch
 		msgs.NewRoute(rtnl.RouteSpec{Dst: translate.Pool, Index: x.index})
 		msgs.NewRoute(rtnl.RouteSpec{Dst: prefixOfNAT64(n), Gateway: beyond, Index: x.index})
 		err = h.route.Send(&msgs)
 	}
+	if err == nil {
+		err = h.keep(&h.nat64, x)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("NAT64: %w", err), x.remove(h), h.inside(translate.Unmasquerade))
 	}
-	h.nat64 = x
 	return nil
 }

@@ -95,20 +95,13 @@ func prefixNATOf(router string, n wire.NAT, on []*network) (p prefixNAT, err err
 // setNPT makes a router translate the prefixes of those nats that have NPTv6, in the place of all that it has translated.
 //
 // Packets to a prefix outside are routed to a device whose other end is the translator's, and so are those that come from inside
-// and are about to leave on the network outside, whatever route leads them there.
+// and are about to leave on the network outside, whatever route leads them there. h.changing is held.
 func (e *environment) setNPT(h *host, nats []wire.NAT) error {
 	list, err := prefixNATs(h.name, nats, h.networks())
 	if err != nil {
 		return err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.gone {
-		return refuse(unix.ESHUTDOWN, "host %q is being removed", h.name)
-	}
-	if h.npt != nil {
-		old := h.npt
-		h.npt = nil
+	if old := h.take(&h.npt); old != nil {
 		if err := errors.Join(old.remove(h), h.endNPT()); err != nil {
 			return fmt.Errorf("end NPTv6: %w", err)
 		}
@@ -117,12 +110,11 @@ func (e *environment) setNPT(h *host, nats []wire.NAT) error {
 		return nil
 	}
 	index := func(network string) int {
-		for _, c := range h.cables {
-			if c.network.name == network {
-				return c.index
-			}
+		c, err := h.cable(network)
+		if err != nil {
+			return 0 // nobody is there
 		}
-		return 0
+		return c.index
 	}
 	var sites translate.Sites
 	var leads []translate.Lead
@@ -146,10 +138,12 @@ func (e *environment) setNPT(h *host, nats []wire.NAT) error {
 	if err = h.route.Send(&msgs); err == nil {
 		err = h.inside(func() error { return translate.LeadOut(leads) })
 	}
+	if err == nil {
+		err = h.keep(&h.npt, x)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("NPTv6: %w", err), x.remove(h), h.endNPT())
 	}
-	h.npt = x
 	return nil
 }
 

@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxFaults bounds the partitions in force at a time.
+const maxFaults = 1000
+
 // partition cuts groups of hosts from each other, on every network. Hosts in no group keep all neighbours.
 func (e *environment) partition(groups [][]string) (int, error) {
 	if len(groups) < 2 {
@@ -22,14 +25,17 @@ func (e *environment) partition(groups [][]string) (int, error) {
 			if _, err := e.host(name); err != nil {
 				return 0, err
 			}
-			if seen[name] {
+			if seen[key(name)] {
 				return 0, refuse(unix.EINVAL, "partition: host %q is in two groups", name)
 			}
-			seen[name] = true
+			seen[key(name)] = true
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(e.faults) >= maxFaults {
+		return 0, refuse(unix.ENOSPC, "partition: %d are in force, and no more are possible: heal some", maxFaults)
+	}
 	e.number++
 	n := e.number
 	e.faults[n] = groups

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/nat"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -17,8 +16,7 @@ import (
 
 // routing is what makes a host a router. A nil one is that of a host which is none.
 type routing struct {
-	mu     sync.Mutex        // held while its NAT changes
-	params wire.RouterParams // its NAT is guarded by the environment's mutex too
+	params wire.RouterParams // once the host can be found: written with both the environment's mutex and the host's changing held, read with one
 }
 
 // mayBeGateway reports whether the router is, or becomes, the gateway at the other end of a cable. The environment's mutex
@@ -156,28 +154,43 @@ func (e *environment) addRouter(ctx context.Context, p wire.RouterParams) (wire.
 		return wire.HostResult{}, err
 	}
 	if err := e.equip(h, p); err != nil {
-		return wire.HostResult{}, errors.Join(err, e.removeHost(p.Name))
+		return wire.HostResult{}, errors.Join(err, e.remove(h))
 	}
 	return h.result(), nil
 }
 
+// changeRouter is change for a host that is a router.
+func (e *environment) changeRouter(hostname string, f func(h *host) error) error {
+	return e.change(hostname, func(h *host) error {
+		if h.router == nil {
+			return refuse(unix.EINVAL, "host %q is no router: make it with AddRouter", h.name)
+		}
+		return f(h)
+	})
+}
+
 // equip gives a router what is made of a host that can be found.
 func (e *environment) equip(h *host, p wire.RouterParams) error {
-	if f := p.Firewall; len(f.Rules) > 0 || f.Default != "" || f.Stateless {
-		if err := e.setFirewall(wire.FirewallParams{Host: p.Name, Firewall: f}); err != nil {
+	return e.changeRouter(p.Name, func(now *host) error {
+		if now != h {
+			return refuse(unix.ENOENT, "host %q was removed", h.name)
+		}
+		if f := p.Firewall; len(f.Rules) > 0 || f.Default != "" || f.Stateless {
+			if err := e.setFirewall(wire.FirewallParams{Host: p.Name, Firewall: f}); err != nil {
+				return err
+			}
+		}
+		if err := e.setNPT(h, p.NAT); err != nil {
 			return err
 		}
-	}
-	if err := e.setNPT(h, p.NAT); err != nil {
-		return err
-	}
-	if p.NAT64 != nil {
-		if err := e.setNAT64(h, p.NAT64); err != nil {
-			return err
+		if p.NAT64 != nil {
+			if err := e.setNAT64(h, p.NAT64); err != nil {
+				return err
+			}
 		}
-	}
-	if len(p.Advertise) > 0 {
-		return e.advertise(wire.AdvertiseParams{Host: p.Name, Advertise: p.Advertise})
-	}
-	return nil
+		if len(p.Advertise) > 0 {
+			return h.advertise(p.Advertise)
+		}
+		return nil
+	})
 }

@@ -3,6 +3,8 @@ package keeper
 import (
 	"errors"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // services are what the keeper does for a router itself. They are guarded by the host's mutex.
@@ -10,6 +12,26 @@ type services struct {
 	advertisers []*advertiser
 	nat64, npt  *translator // nil = none
 	gone        bool        // the host is closed, and gets no more of them
+}
+
+// take takes a translator away from the host, if there is one.
+func (h *host) take(place **translator) *translator {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := *place
+	*place = nil
+	return old
+}
+
+// keep has the host end a translator with the others, unless the host has ended already.
+func (h *host) keep(place **translator, x *translator) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone {
+		return refuse(unix.ESHUTDOWN, "host %q is being removed", h.name)
+	}
+	*place = x
+	return nil
 }
 
 // end ends the services. What they have made in the host ends with it.

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The devices of translators, and their peers, have numbers that no cable will ever have.
+// The devices of translators, and their peers, have numbers that no cable and no borrowed device will ever have.
 const (
-	nat64Index = 1 << 20
+	nat64Index = 1 << 24
 	nptIndex   = nat64Index + 2
 )
 
