@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -8,10 +9,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// answer is the response to what a host asks, complete, and how late it is to be; nil is no response.
+// answer is the response to what a host asks, complete, and how late it is to be; nil is no response. Nobody else
+// is asked any more once ctx has ended.
 // It is authoritative and offers recursion, without which resolvers take an answer of no records for a lame server's. What
 // was not configured otherwise has no SOA record and a TTL of 0: it may not be cached, a host can come or go at any time.
-func (z *Zone) answer(host string, udp bool, req *dns.Msg) (*dns.Msg, time.Duration) {
+func (z *Zone) answer(ctx context.Context, host string, udp bool, req *dns.Msg) (*dns.Msg, time.Duration) {
 	resp := new(dns.Msg)
 	resp.SetReply(req)
 	resp.Authoritative, resp.RecursionAvailable, resp.Compress = true, true, true
@@ -38,7 +40,7 @@ func (z *Zone) answer(host string, udp bool, req *dns.Msg) (*dns.Msg, time.Durat
 	q := req.Question[0]
 	resp, delay, faulty, upstream := z.consult(host, udp, req, resp)
 	if upstream != nil && !faulty && resp.Rcode == dns.RcodeNameError && len(resp.Answer)+len(resp.Ns) == 0 {
-		resp = upstream.ask(req, transport)
+		resp = upstream.ask(ctx, req, transport)
 	}
 	z.log.add(host, transport, q, resp, faulty)
 	return resp, delay

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -50,7 +51,7 @@ func spelt(resp *dns.Msg) string {
 
 func told(t testing.TB, z *Zone, host, name string, qtype uint16) string {
 	t.Helper()
-	resp, _ := z.answer(host, false, question(name, qtype))
+	resp, _ := z.answer(context.Background(), host, false, question(name, qtype))
 	if resp == nil {
 		return "nothing"
 	}
@@ -192,7 +193,7 @@ func TestChangesAreAtomic(t *testing.T) {
 					return
 				default:
 				}
-				if resp, _ := z.answer("web", true, question("db", dns.TypeA)); len(resp.Answer) != 2 {
+				if resp, _ := z.answer(context.Background(), "web", true, question("db", dns.TypeA)); len(resp.Answer) != 2 {
 					t.Errorf("in between: %v", resp)
 					return
 				}

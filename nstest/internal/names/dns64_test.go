@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestDNS64(t *testing.T) {
 	})
 	validating := question("v4", dns.TypeAAAA).SetEdns0(1232, true)
 	validating.CheckingDisabled = true
-	if resp, _ := z.answer("x", true, validating); len(resp.Answer) != 0 {
+	if resp, _ := z.answer(context.Background(), "x", true, validating); len(resp.Answer) != 0 {
 		t.Errorf("for one who validates: %v", resp)
 	}
 	configure(t, &z, wire.DNS{})

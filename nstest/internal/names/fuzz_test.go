@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 
@@ -52,7 +53,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		for _, host := range []string{"web", "inner"} {
 			for _, udp := range []bool{true, false} {
-				resp, _ := z.answer(host, udp, req)
+				resp, _ := z.answer(context.Background(), host, udp, req)
 				if resp == nil {
 					continue
 				}
@@ -92,7 +93,7 @@ func FuzzConfigure(f *testing.F) {
 		for _, rr := range z.config.list {
 			h := rr.Header()
 			req := new(dns.Msg).SetQuestion(h.Name, h.Rrtype)
-			resp, _ := z.answer("web", false, req)
+			resp, _ := z.answer(context.Background(), "web", false, req)
 			if resp.Rcode != dns.RcodeSuccess || len(resp.Answer) == 0 {
 				t.Errorf("%v is not found: %v", rr, resp)
 			}

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -17,10 +18,10 @@ func TestQueriesAreTheLastOnes(t *testing.T) {
 	}
 	configure(t, &z, wire.DNS{Records: append(list, "long TXT "+text(255)+" "+text(255))})
 	for i := range maxQueries + 10 {
-		z.answer("web", true, question(fmt.Sprintf("q%d", i), dns.TypeA))
+		z.answer(context.Background(), "web", true, question(fmt.Sprintf("q%d", i), dns.TypeA))
 	}
-	z.answer("web", false, question("many", dns.TypeA))
-	z.answer("web", false, question("long", dns.TypeTXT))
+	z.answer(context.Background(), "web", false, question("many", dns.TypeA))
+	z.answer(context.Background(), "web", false, question("long", dns.TypeTXT))
 	got := z.Queries()
 	if len(got) != maxQueries || got[0].Name != "q12." || got[maxQueries-3].Name != fmt.Sprintf("q%d.", maxQueries+9) {
 		t.Fatalf("%d queries, from %v", len(got), got[0])

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -30,9 +31,10 @@ type Server struct {
 	host   string
 	udp    *net.UDPConn
 	tcp    *listener
-	writes chan struct{} // one element for each answer being written to udp
-	waits  chan struct{} // one element for each answer to udp that is late
-	closed chan struct{}
+	writes chan struct{}   // one element for each answer being written to udp
+	waits  chan struct{}   // one element for each answer to udp that is late
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
 	done   sync.WaitGroup
 	close  func() error
 
@@ -69,8 +71,9 @@ func serve(zone *Zone, self string, udp, tcp *os.File) (*Server, error) {
 	}
 	s := &Server{
 		zone: zone, host: self, udp: packets, tcp: l,
-		writes: make(chan struct{}, maxWrites), waits: make(chan struct{}, maxWaits), closed: make(chan struct{}),
+		writes: make(chan struct{}, maxWrites), waits: make(chan struct{}, maxWaits),
 	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.close = sync.OnceValue(s.shutdown)
 	for _, srv := range []*dns.Server{
 		{PacketConn: packets, UDPSize: maxUDPSize, ReadTimeout: udpReadTimeout},
@@ -92,7 +95,7 @@ func (s *Server) start(srv *dns.Server) error {
 		err := srv.ActivateAndServe()
 		failed <- err
 		select {
-		case <-s.closed:
+		case <-s.ctx.Done():
 		default:
 			s.mu.Lock()
 			s.err = errors.Join(s.err, err)
@@ -113,7 +116,7 @@ func (s *Server) start(srv *dns.Server) error {
 func (s *Server) Close() error { return s.close() }
 
 func (s *Server) shutdown() error {
-	close(s.closed)
+	s.stop()
 	// The sockets are closed under the DNS servers: their own Shutdown waits for answers that a client refuses to read.
 	err := errors.Join(s.udp.Close(), s.tcp.Close())
 	s.done.Wait()
@@ -135,7 +138,7 @@ func (s *Server) ServeDNS(w dns.ResponseWriter, req *dns.Msg) {
 			size = min(max(int(opt.UDPSize()), dns.MinMsgSize), maxUDPSize)
 		}
 	}
-	resp, delay := s.zone.answer(s.host, udp, req)
+	resp, delay := s.zone.answer(s.ctx, s.host, udp, req)
 	if resp == nil || delay > 0 && !s.wait(udp, delay) {
 		return
 	}
@@ -166,7 +169,7 @@ func (s *Server) wait(udp bool, delay time.Duration) bool {
 	select {
 	case <-timer.C:
 		return true
-	case <-s.closed:
+	case <-s.ctx.Done():
 		return false
 	}
 }

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -24,8 +25,8 @@ func NewUpstream() *Upstream {
 	return &Upstream{config: resolvConf, slots: make(chan struct{}, maxUpstream)}
 }
 
-// ask is what the first server that answers says; SERVFAIL if none does. transport is "udp" or "tcp".
-func (u *Upstream) ask(req *dns.Msg, transport string) *dns.Msg {
+// ask is what the first server that answers says; SERVFAIL if none does before ctx ends. transport is "udp" or "tcp".
+func (u *Upstream) ask(ctx context.Context, req *dns.Msg, transport string) *dns.Msg {
 	failed := new(dns.Msg)
 	failed.SetRcode(req, dns.RcodeServerFailure)
 	failed.RecursionAvailable = true
@@ -41,9 +42,11 @@ func (u *Upstream) ask(req *dns.Msg, transport string) *dns.Msg {
 	}
 	question := req.Copy()
 	question.Id = dns.Id()
-	client := dns.Client{Net: transport, Timeout: upstreamTimeout, UDPSize: maxUDPSize}
 	for _, server := range config.Servers {
-		answer, _, err := client.Exchange(question, net.JoinHostPort(server, config.Port))
+		answer, err := exchange(ctx, transport, net.JoinHostPort(server, config.Port), question)
+		if ctx.Err() != nil {
+			return failed
+		}
 		if err != nil {
 			continue
 		}
@@ -51,4 +54,17 @@ func (u *Upstream) ask(req *dns.Msg, transport string) *dns.Msg {
 		return answer
 	}
 	return failed
+}
+
+// exchange asks one server. Its client looks at a context for the deadline alone.
+func exchange(ctx context.Context, transport, server string, question *dns.Msg) (*dns.Msg, error) {
+	client := dns.Client{Net: transport, Timeout: upstreamTimeout, UDPSize: maxUDPSize}
+	conn, err := client.DialContext(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	answer, _, err := client.ExchangeWithConnContext(ctx, question, conn)
+	return answer, err
 }

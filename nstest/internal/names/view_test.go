@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestAdditionalIsBounded(t *testing.T) {
 	few := []string{"few SRV 0 0 80 a", "few SRV 0 0 80 a", "few SRV 0 1 81 b", "a A 10.0.0.1", "b AAAA fd00::1"}
 	configure(t, &z, wire.DNS{Records: append(list, few...)})
 	for name, want := range map[string][2]int{"srv": {1000, 0}, "few": {2, 2}} {
-		resp, _ := z.answer("web", false, question(name, dns.TypeSRV))
+		resp, _ := z.answer(context.Background(), "web", false, question(name, dns.TypeSRV))
 		if len(resp.Answer) != want[0] || len(resp.Extra) != want[1] {
 			t.Errorf("%s: %d answers, %d additional ones, want %v", name, len(resp.Answer), len(resp.Extra), want)
 		}
