@@ -202,12 +202,22 @@ func dice(t *testing.T) *rand.Rand {
 
 // Whenever somebody is killed, also in the middle of opening and closing, nothing is left.
 func TestNothingIsLeftAtAnyMoment(t *testing.T) {
+	nothingIsLeft(t, "churn", times(6, 20, 200))
+}
+
+// Also while networks are made and changed.
+func TestNothingIsLeftOfNetworksAtAnyMoment(t *testing.T) {
+	nothingIsLeft(t, "entangle", times(3, 10, 200))
+}
+
+func nothingIsLeft(t *testing.T, role string, rounds int) {
+	t.Helper()
 	random := dice(t)
 	var slowest time.Duration
-	for i := range times(6, 20, 200) {
+	for i := range rounds {
 		who, early, delay := random.IntN(3), random.IntN(4) == 0, time.Duration(random.IntN(200_000))*time.Microsecond
 		s := look()
-		v := start(t, "churn")
+		v := start(t, role)
 		if early { // while the victim and its keeper are still starting
 			delay /= 4
 		} else {

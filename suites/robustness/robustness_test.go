@@ -20,7 +20,8 @@ const role = "NSTEST_ROBUSTNESS_ROLE"
 
 var roles = map[string]func() error{
 	"hold":     hold,
-	"churn":    churn,
+	"churn":    func() error { return churn(cycle) },
+	"entangle": func() error { return churn(knot) },
 	"inherit":  inherit,
 	"writable": listWritable,
 	"attack":   attack,

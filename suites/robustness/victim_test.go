@@ -105,7 +105,7 @@ func hold() error {
 
 // churn is the victim that opens and closes all the time. It says "churning", and "recovered" when an Open after the
 // keeper's death succeeded.
-func churn() error {
+func churn(cycle func() error) error {
 	fmt.Println("churning")
 	died, recovered := make(chan struct{}), make(chan struct{})
 	var dead, again sync.Once
