@@ -1,12 +1,14 @@
 package nstest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,14 +23,38 @@ func TestHostileRequests(t *testing.T) {
 	bystander.Host("web")
 	env := New(t, Config{})
 	env.Host("web")
+	if _, err := env.AddNetwork(NetworkConfig{Name: "net"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := env.AddRouter(RouterConfig{Name: "gw", Networks: []Attachment{{Network: "lan"}, {Network: "net"}}}); err != nil {
+		t.Fatal(err)
+	}
 
 	long := strings.Repeat("x", 1<<20)
+	text := long[:1<<10]
 	sockaddr := make([]byte, 500)
+	router := func(p wire.RouterParams) wire.RouterParams {
+		p.HostParams = wire.HostParams{Name: "r", Networks: []wire.Attachment{{Network: "lan"}, {Network: "net"}}}
+		return p
+	}
+	nat := func(n wire.NAT) wire.NATParams {
+		n.Outside = cmp.Or(n.Outside, "net")
+		return wire.NATParams{Host: "gw", NAT: []wire.NAT{n}}
+	}
+	advertise := func(list ...wire.Advertisement) wire.AdvertiseParams {
+		return wire.AdvertiseParams{Host: "gw", Advertise: list}
+	}
+	fence := func(r wire.FirewallRule) wire.FirewallParams {
+		return wire.FirewallParams{Host: "web", Firewall: wire.Firewall{Rules: []wire.FirewallRule{r}}}
+	}
 	requests := map[string][]any{
 		wire.MethodOpen:       {wire.OpenParams{}},
 		wire.MethodHost:       {wire.HostParams{}, wire.HostParams{Name: long}, wire.HostParams{Name: "self"}, wire.HostParams{Name: "SELF"}, wire.HostParams{Name: "a/../../b"}, wire.HostParams{Name: "n", Networks: []wire.Attachment{{Network: "none"}}}},
 		wire.MethodRemoveHost: {wire.JoinParams{}, wire.JoinParams{Host: "self"}, wire.JoinParams{Host: "none"}},
-		wire.MethodNetwork:    {wire.NetworkParams{}, wire.NetworkParams{Name: "lan"}, wire.NetworkParams{Name: "n", MTU: math.MaxInt}},
+		wire.MethodNetwork: {wire.NetworkParams{}, wire.NetworkParams{Name: "lan"}, wire.NetworkParams{Name: "n", MTU: math.MaxInt},
+			wire.NetworkParams{Name: "n", Prefixes: make([]netip.Prefix, 1000)}, wire.NetworkParams{Name: "n", Trunks: []string{"lan", "lan"}}, wire.NetworkParams{Name: "n", Trunks: []string{"n"}},
+			wire.NetworkParams{Name: "n", Trunks: []string{text}}, wire.NetworkParams{Name: "n", Medium: "vxlan"}, wire.NetworkParams{Name: "n", Medium: "vxlan", Over: "lan", VNI: math.MaxInt},
+			wire.NetworkParams{Name: "n", Medium: "macvlan", Over: "lan", VNI: -1}, wire.NetworkParams{Name: "n", Medium: text, Over: "lan"}},
 		wire.MethodSpawn: {wire.SpawnParams{}, wire.SpawnParams{Host: "web", Paths: wire.Strings{"/bin/true"}, Args: wire.Strings{"true"}},
 			wire.SpawnParams{Host: "web", Paths: wire.Strings{"/bin/true"}, Args: wire.Strings{"true"}, Credential: true, UID: -1, GID: -1, Terminal: true},
 			wire.SpawnParams{Host: "web", Paths: wire.Strings{long}, Args: wire.Strings{long}, Terminal: true},
@@ -45,10 +71,40 @@ func TestHostileRequests(t *testing.T) {
 		wire.MethodRenewLink:  {wire.RenewLinkParams{}, wire.RenewLinkParams{Host: "web", Addrs: make([]netip.Addr, 1000)}, wire.RenewLinkParams{Host: "web", Network: "none"}},
 		wire.MethodLinkMTU:    {wire.LinkMTUParams{}, wire.LinkMTUParams{Host: "web"}, wire.LinkMTUParams{Host: "web", MTU: -1}, wire.LinkMTUParams{Host: "web", MTU: math.MaxInt}, wire.LinkMTUParams{Host: "web", MTU: 1 << 33}},
 		wire.MethodFlap:       {wire.FlapParams{}, wire.FlapParams{Host: "web", Up: 1, Down: 1}, wire.FlapParams{Host: "web", Up: math.MinInt64, Down: time.Hour}, wire.FlapParams{Host: "none", Up: time.Hour, Down: time.Hour}},
-		wire.MethodPartition:  {wire.PartitionParams{}, wire.PartitionParams{Groups: [][]string{{}, {}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"web"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"none"}}}},
+		wire.MethodPartition:  {wire.PartitionParams{}, wire.PartitionParams{Groups: [][]string{{}, {}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"web"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"none"}}}, wire.PartitionParams{Groups: [][]string{{"web"}, {"WEB"}}}},
 		wire.MethodDNS: {wire.DNSParams{DNS: wire.DNS{Records: []string{long}}}, wire.DNSParams{DNS: wire.DNS{Records: []string{"$INCLUDE /etc/passwd"}}},
 			wire.DNSParams{DNS: wire.DNS{Views: []wire.DNSView{{Hosts: []string{"none"}}}}}, wire.DNSParams{DNS: wire.DNS{Faults: []wire.DNSFault{{Delay: math.MaxInt64}}}},
 			wire.DNSParams{DNS: wire.DNS{Faults: make([]wire.DNSFault, 10000)}}},
+		wire.MethodRouter: {wire.RouterParams{}, wire.RouterParams{HostParams: wire.HostParams{Name: "r"}}, router(wire.RouterParams{Routes: make([]wire.Route, 1000)}),
+			router(wire.RouterParams{Routes: []wire.Route{{To: netip.MustParsePrefix("10.9.0.0/16"), Network: "lan", Table: -1}}}),
+			router(wire.RouterParams{Rules: []wire.Rule{{Table: math.MaxInt}}}), router(wire.RouterParams{NAT: make([]wire.NAT, 1000)}),
+			router(wire.RouterParams{NAT64: &wire.NAT64{}}), router(wire.RouterParams{Advertise: make([]wire.Advertisement, 1000)}),
+			router(wire.RouterParams{Firewall: wire.Firewall{Default: text}})},
+		wire.MethodRoute: {wire.RouteParams{}, wire.RouteParams{Host: "web"}, wire.RouteParams{Host: "web", Route: wire.Route{Type: text}},
+			wire.RouteParams{Host: "web", Route: wire.Route{To: netip.MustParsePrefix("10.9.0.0/16"), Metric: math.MaxInt}}},
+		wire.MethodRule: {wire.RuleParams{}, wire.RuleParams{Host: "web", Rule: wire.Rule{Priority: -1}}, wire.RuleParams{Host: "web", Rule: wire.Rule{In: text}}},
+		wire.MethodNAT: {wire.NATParams{}, wire.NATParams{Host: "web"}, wire.NATParams{Host: "gw", NAT: make([]wire.NAT, 2)}, wire.NATParams{Host: "gw", NAT: make([]wire.NAT, 10000)},
+			nat(wire.NAT{Outside: "none"}), nat(wire.NAT{Kind: text}), nat(wire.NAT{Inside: []string{"lan", "lan"}}), nat(wire.NAT{UDPTimeout: -1}), nat(wire.NAT{TCPTimeout: math.MaxInt64}),
+			nat(wire.NAT{Forwards: make([]wire.Forward, 10000)}), nat(wire.NAT{Forwards: []wire.Forward{{Network: "tcp", Port: 80}}}),
+			nat(wire.NAT{Forwards: []wire.Forward{{Network: "udp", Port: 80, To: netip.MustParseAddrPort("[::ffff:10.1.0.2]:80")}}}),
+			nat(wire.NAT{NPTv6: netip.MustParsePrefix("10.0.0.0/8")}), nat(wire.NAT{NPTv6: netip.MustParsePrefix("2001:db8::/128")}), nat(wire.NAT{NPTv6: netip.MustParsePrefix("::/0")})},
+		wire.MethodNAT64: {wire.NAT64Params{}, wire.NAT64Params{Host: "web"}, wire.NAT64Params{Host: "gw", NAT64: &wire.NAT64{}},
+			wire.NAT64Params{Host: "gw", NAT64: &wire.NAT64{Outside: "net", Prefix: netip.MustParsePrefix("::/0")}}, wire.NAT64Params{Host: "gw", NAT64: &wire.NAT64{Outside: "net", Prefix: netip.MustParsePrefix("10.0.0.0/8")}}},
+		wire.MethodAdvertise: {wire.AdvertiseParams{}, wire.AdvertiseParams{Host: "web", Advertise: []wire.Advertisement{{Network: "lan"}}}, advertise(wire.Advertisement{Network: "none"}),
+			advertise(wire.Advertisement{Network: "lan"}, wire.Advertisement{Network: "lan"}), advertise(wire.Advertisement{Network: "lan", Interval: 1}), advertise(wire.Advertisement{Network: "lan", Interval: math.MinInt64}),
+			advertise(wire.Advertisement{Network: "lan", Lifetime: math.MaxInt64}), advertise(wire.Advertisement{Network: "lan", MTU: -1}), advertise(wire.Advertisement{Network: "lan", Prefixes: make([]netip.Prefix, 1)}),
+			advertise(wire.Advertisement{Network: "lan", DNS: make([]netip.Addr, 1)}), advertise(wire.Advertisement{Network: "lan", DNS: slices.Repeat([]netip.Addr{netip.IPv6Loopback()}, 1000)}),
+			advertise(wire.Advertisement{Network: "lan", Search: []string{text}}), advertise(wire.Advertisement{Network: "lan", Search: slices.Repeat([]string{"example"}, 1000)}),
+			advertise(wire.Advertisement{Network: "lan", NAT64: netip.MustParsePrefix("::/0")}), advertise(wire.Advertisement{Network: "lan", NAT64: netip.MustParsePrefix("10.0.0.0/32")}),
+			advertise(wire.Advertisement{Network: "lan", Preferred: math.MaxInt64, Valid: 1})},
+		wire.MethodFirewall: {wire.FirewallParams{}, wire.FirewallParams{Host: "web", Firewall: wire.Firewall{Default: text}}, wire.FirewallParams{Host: "web", Firewall: wire.Firewall{Rules: make([]wire.FirewallRule, 10000)}},
+			fence(wire.FirewallRule{From: text}), fence(wire.FirewallRule{To: "fe80::1%eth0"}), fence(wire.FirewallRule{To: "::ffff:10.1.0.2"}), fence(wire.FirewallRule{To: "10.0.0.0/-1"}), fence(wire.FirewallRule{Direction: text}),
+			fence(wire.FirewallRule{Protocol: "tcp", Ports: make([]wire.PortRange, 1)}), fence(wire.FirewallRule{Protocol: "tcp", Ports: make([]wire.PortRange, 10000)}),
+			fence(wire.FirewallRule{Protocol: "tcp", Redirect: netip.MustParseAddrPort("0.0.0.0:80")}), fence(wire.FirewallRule{Protocol: "tcp", Redirect: netip.MustParseAddrPort("[fe80::1%eth0]:80")})},
+		wire.MethodTrunk:    {wire.TrunkParams{}, wire.TrunkParams{Network: "lan", To: "lan"}, wire.TrunkParams{Network: text, To: text}},
+		wire.MethodGateway:  {wire.GatewayParams{Network: "none"}},
+		wire.MethodTopology: {wire.OpenParams{}},
+		wire.MethodBorrow:   {wire.BorrowParams{}, wire.BorrowParams{Host: "web", Device: text}},
 		wire.MethodRecords:  {wire.RecordsParams{Records: []string{long}}, wire.RecordsParams{Remove: []string{long}}},
 		wire.MethodQueries:  {wire.OpenParams{}},
 		wire.MethodDescribe: {wire.OpenParams{}},
