@@ -206,3 +206,20 @@ func childNamed(name string) (int, error) {
 	}
 	return 0, fmt.Errorf("no child is called %s", name)
 }
+
+var _ = Describe("A device of the machine in a router", func() {
+	It("is not mistaken for one of the keeper's own", func() {
+		plugCard("card")
+		before := settings("card")
+		env := nstest.New(GinkgoTB(), nstest.Config{})
+		router, err := env.AddRouter(nstest.RouterConfig{Name: "router", Networks: []nstest.Attachment{{}}})
+		Expect(err).NotTo(HaveOccurred())
+		d, err := router.Borrow("card")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(settings("card")).To(Equal([]string{"Link not found"}))
+		Expect(router.SetNAT64(&nstest.NAT64{Outside: "lan"})).To(Succeed())
+		Expect(router.SetNAT64(nil)).To(Succeed())
+		Expect(d.Close()).To(Succeed())
+		Expect(settings("card")).To(Equal(before))
+	})
+})
