@@ -287,18 +287,24 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 		return nil, err
 	}
 	e.hosts[k] = h
-	if err := e.guide(h); err != nil {
-		return nil, err
-	}
-	if len(e.faults) > 0 { // one that names this host holds for it, also when the host was removed and is back
-		if err := e.enforce(); err != nil {
-			return nil, err
-		}
-	}
-	if err := e.fenceAgain(); err != nil { // likewise for a firewall
+	if err := e.welcome(h); err != nil {
+		e.hosts[k] = nil // nobody finds it while it is taken apart
 		return nil, err
 	}
 	return h, nil
+}
+
+// welcome has what is in force hold for a host that is one of the environment's now. The mutex is held.
+func (e *environment) welcome(h *host) error {
+	if err := e.guide(h); err != nil {
+		return err
+	}
+	if len(e.faults) > 0 { // one that names this host holds for it, also when the host was removed and is back
+		if err := e.enforce(); err != nil {
+			return err
+		}
+	}
+	return e.fenceAgain() // likewise for a firewall
 }
 
 // enter reserves the host's name and addresses.
