@@ -15,6 +15,9 @@ import (
 // A Server serves the connections of a listener: an *http.Server, a *grpc.Server.
 type Server interface{ Serve(net.Listener) error }
 
+// errNothingServes refuses before anything listens: on its goroutine a nil server would end the whole program.
+var errNothingServes = errors.New("what is to serve is nil")
+
 // Serve has code of this program answer on a host: s.Serve runs with a TCP listener inside it, on a goroutine of this
 // program. The address is as for Listen, and the one that Serve returns is where others reach the server: with the host's
 // own address in the place of a wildcard, and the port that was chosen in the place of 0.
@@ -23,6 +26,9 @@ type Server interface{ Serve(net.Listener) error }
 // has returned when Close or RemoveHost does. If s.Serve returns earlier, with an error other than http.ErrServerClosed or
 // net.ErrClosed, the test of the environment fails at that moment; in an environment from Open it is an error of Close.
 func (h *Host) Serve(address string, s Server) (net.Addr, error) {
+	if s == nil {
+		return nil, wrap("serve on", h.env.name, h.name, errNothingServes)
+	}
 	l, err := h.Listen("tcp", address)
 	if err != nil {
 		return nil, wrap("serve on", h.env.name, h.name, err)
@@ -41,6 +47,9 @@ const readHeaderTimeout = 30 * time.Second
 // HandleConn calls f for each connection to a host, on a goroutine of its own, and closes the connection when f returns.
 // Networks are those of Listen. Otherwise it is as Serve: at the end the connections are closed under f.
 func (h *Host) HandleConn(network, address string, f func(net.Conn)) (net.Addr, error) {
+	if f == nil {
+		return nil, wrap("serve on", h.env.name, h.name, errNothingServes)
+	}
 	l, err := h.Listen(network, address)
 	if err != nil {
 		return nil, wrap("serve on", h.env.name, h.name, err)
@@ -69,6 +78,9 @@ func (h *Host) HandleConn(network, address string, f func(net.Conn)) (net.Addr, 
 // to, on a host with several too; one that cannot be sent is lost, as on a network. On unixgram it reaches clients that have
 // an abstract name: a path would be looked up where this program is. Otherwise it is as Serve.
 func (h *Host) HandlePackets(network, address string, f func(from net.Addr, packet []byte) []byte) (net.Addr, error) {
+	if f == nil {
+		return nil, wrap("serve on", h.env.name, h.name, errNothingServes)
+	}
 	c, err := h.ListenPacket(network, address)
 	if err != nil {
 		return nil, wrap("serve on", h.env.name, h.name, err)

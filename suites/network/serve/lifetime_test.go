@@ -139,4 +139,17 @@ var _ = Describe("What answers on a host", func() {
 		_, err = web.HandlePackets("tcp", ":80", replyPacket)
 		Expect(err).To(MatchError(HavePrefix("nstest: serve on web")))
 	})
+
+	It("is refused where there is nothing to serve, before it listens", func() {
+		web := nstest.Current().Host("web")
+		for _, serve := range []func() (net.Addr, error){
+			func() (net.Addr, error) { return web.Serve(":80", nil) },
+			func() (net.Addr, error) { return web.HandleConn("tcp", ":80", nil) },
+			func() (net.Addr, error) { return web.HandlePackets("udp", ":80", nil) },
+		} {
+			_, err := serve()
+			Expect(err).To(MatchError(And(HavePrefix("nstest: serve on web"), ContainSubstring("is nil"))))
+		}
+		address(web.Handle(":80", http.NotFoundHandler()))
+	})
 })
