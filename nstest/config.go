@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -69,7 +70,7 @@ type Config struct {
 	// The program that opens the environment may have any borrowed.
 	Lend []string
 
-	// Network describes the first network. Its default name is "lan".
+	// Network describes the first network. Its default name is "lan". With Loopback or Share.Net there is none to describe.
 	Network NetworkConfig
 
 	// Outbound lets the environment reach what the machine can reach. Default: nothing.
@@ -202,6 +203,9 @@ func (c Config) params() (wire.OpenParams, error) {
 	}
 	if p.Network.Name == "" {
 		p.Network.Name = "lan"
+	}
+	if (c.Loopback || c.Share.Net) && !reflect.DeepEqual(c.Network, NetworkConfig{}) {
+		return p, errors.New("with Loopback or Share.Net there is no first network: leave Network out, and use AddNetwork")
 	}
 	if c.Time != nil {
 		p.Time = &wire.TimeOffsets{Monotonic: c.Time.Monotonic, Boottime: c.Time.Boottime}

@@ -369,7 +369,7 @@ func (e *Env) Network(name string) *Network {
 func (e *Env) AddNetwork(cfg NetworkConfig) (*Network, error) {
 	var r wire.NetworkResult
 	if err := e.call(context.Background(), wire.MethodNetwork, cfg.params(), &r); err != nil {
-		return nil, wrap("add network "+cfg.Name, e.name, "", err)
+		return nil, wrap(strings.TrimSpace("add network "+cfg.Name), e.name, "", err)
 	}
 	n := newNetwork(e, r)
 	e.mu.Lock()

@@ -38,8 +38,11 @@ func (e *Env) AddPartition(groups ...[]*Host) (*Fault, error) {
 	for _, g := range groups {
 		var names []string
 		for _, h := range g {
-			if h == nil || h.env != e {
-				return nil, wrap("partition", e.name, "", fmt.Errorf("a host of the groups is not of this environment"))
+			switch {
+			case h == nil:
+				return nil, wrap("partition", e.name, "", fmt.Errorf("a host of the groups is nil"))
+			case h.env != e:
+				return nil, wrap("partition", e.name, "", fmt.Errorf("host %q of the groups is not of this environment, but of %q", h.name, h.env.name))
 			}
 			names = append(names, h.name)
 		}

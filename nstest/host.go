@@ -25,8 +25,8 @@ const errExists = syscall.EEXIST
 
 // HostConfig describes a host. Only Name is required.
 type HostConfig struct {
-	// Name is the host's name, in DNS and of the machine: letters, digits and hyphens, up to 63 characters a label and 64
-	// in all. Case does not matter.
+	// Name is the host's name, in DNS and of the machine: letters, digits, hyphens and underscores, up to 63 characters a
+	// label and 64 in all. Case does not matter.
 	Name string
 
 	// Networks are the networks that it is on, as eth0, eth1, ... in this order. Default: the environment's first one,
@@ -142,10 +142,16 @@ func (h *Host) Link(network string) *Link {
 			found = append(found, l)
 		}
 	}
-	if len(found) != 1 {
-		panic(fmt.Sprintf("nstest: host %s has %d links to network %q: name one of %s", h.name, len(found), network, strings.Join(names, ", ")))
+	on := strings.Join(names, ", ")
+	switch {
+	case len(found) == 1:
+		return found[0]
+	case len(names) == 0:
+		panic(fmt.Sprintf("nstest: host %s has no link: AddLink makes one", h.name))
+	case network == "":
+		panic(fmt.Sprintf("nstest: host %s has %d links: name the network of one: %s", h.name, len(names), on))
 	}
-	return found[0]
+	panic(fmt.Sprintf("nstest: host %s has no link to network %q: it is on %s", h.name, network, on))
 }
 
 // Links are the host's cables, eth0 first.

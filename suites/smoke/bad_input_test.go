@@ -71,6 +71,8 @@ var _ = DescribeTable("A Config is refused with",
 	Entry("a loopback prefix", prefixes("127.0.0.0/8"), syscall.EINVAL, "127.0.0.0/8"),
 	Entry("a prefix that covers everything", prefixes("0.0.0.0/0"), syscall.EINVAL, "0.0.0.0/0"),
 	Entry("a prefix of a family that is left out", network(nstest.NetworkConfig{NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}}), syscall.EINVAL, "family"),
+	Entry("a gateway that is the broadcast address", network(nstest.NetworkConfig{Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Gateway: netip.MustParseAddr("192.0.2.255")}), syscall.EINVAL, "gateway", "broadcast"),
+	Entry("a first network and none", nstest.Config{Loopback: true, Network: nstest.NetworkConfig{MTU: 9000}}, nil, "Loopback", "AddNetwork"),
 	Entry("a gateway elsewhere", network(nstest.NetworkConfig{Gateway: netip.MustParseAddr("192.0.2.1")}), syscall.EINVAL, "gateway"),
 )
 
@@ -127,7 +129,8 @@ var _ = Describe("Bad input to an environment", func() {
 		Entry("the broadcast address", on(nstest.Attachment{Addrs: addrs("10.1.255.255")}), syscall.EADDRNOTAVAIL, "10.1.255.255"),
 		Entry("an address that is taken", on(nstest.Attachment{Addrs: addrs("10.1.0.2")}), syscall.EADDRINUSE, "self"),
 		Entry("two addresses of a family", on(nstest.Attachment{Addrs: addrs("10.1.0.50", "10.1.0.51")}), syscall.EINVAL, "second"),
-		Entry("no valid address", on(nstest.Attachment{Addrs: []netip.Addr{{}}}), nil),
+		Entry("no valid address", on(nstest.Attachment{Addrs: []netip.Addr{{}}}), syscall.EADDRNOTAVAIL, "leave it out"),
+		Entry("an IPv4 address in IPv6", on(nstest.Attachment{Addrs: addrs("::ffff:10.1.0.9")}), syscall.EADDRNOTAVAIL, "say 10.1.0.9"),
 		Entry("the same network twice", on(nstest.Attachment{}, nstest.Attachment{}), syscall.EINVAL, "twice"),
 		Entry("a malformed MAC", on(nstest.Attachment{MAC: "02:00"}), syscall.EINVAL, "MAC"),
 		Entry("a multicast MAC", on(nstest.Attachment{MAC: "01:00:00:00:00:01"}), syscall.EINVAL, "MAC"),
@@ -147,11 +150,19 @@ var _ = Describe("Bad input to an environment", func() {
 	It("is refused: partitions that cut nothing", func() {
 		web := env.Host("web")
 		other := open(nstest.Config{})
-		for _, groups := range [][][]*nstest.Host{
-			nil, {{web}}, {{web}, {}}, {{web}, {web}}, {{web}, {nil}}, {{web}, {other.Self()}},
+		for _, c := range []struct {
+			groups [][]*nstest.Host
+			words  string
+		}{
+			{nil, "at least two groups"},
+			{[][]*nstest.Host{{web}}, "there are 1"},
+			{[][]*nstest.Host{{web}, {}}, "empty"},
+			{[][]*nstest.Host{{web}, {web}}, "two groups"},
+			{[][]*nstest.Host{{web}, {nil}}, "nil"},
+			{[][]*nstest.Host{{web}, {other.Self()}}, "not of this environment"},
 		} {
-			_, err := env.AddPartition(groups...)
-			refused(err, nil, "partition")
+			_, err := env.AddPartition(c.groups...)
+			refused(err, nil, "partition", c.words)
 		}
 	})
 })

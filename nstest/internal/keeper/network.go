@@ -136,9 +136,13 @@ func checkNetwork(p wire.NetworkParams, others []*network) error {
 	}
 	if p.Gateway.IsValid() {
 		for _, prefix := range p.Prefixes {
-			if prefix.Contains(p.Gateway) {
-				return nil
+			if !prefix.Contains(p.Gateway) {
+				continue
 			}
+			if !assignable(prefix, p.Gateway) {
+				return refuse(unix.EINVAL, "network %q: the gateway %s is the network's or its broadcast address", p.Name, p.Gateway)
+			}
+			return nil
 		}
 		return refuse(unix.EINVAL, "network %q: the gateway %s is in none of its prefixes", p.Name, p.Gateway)
 	}
@@ -332,6 +336,12 @@ func (n *network) release(addrs []netip.Prefix) {
 }
 
 func (n *network) explicit(a netip.Addr) (netip.Prefix, error) {
+	switch {
+	case !a.IsValid():
+		return netip.Prefix{}, refuse(unix.EADDRNOTAVAIL, "the zero Addr is no address: leave it out for an automatic one")
+	case a.Is4In6():
+		return netip.Prefix{}, refuse(unix.EADDRNOTAVAIL, "%s is an IPv4 address in an IPv6 one: say %s", a, a.Unmap())
+	}
 	for _, prefix := range n.prefixes {
 		if !prefix.Contains(a) {
 			continue

@@ -100,7 +100,7 @@ func checkTime(t *wire.TimeOffsets) error {
 	return nil
 }
 
-// checkHostname accepts what sethostname(2) and DNS do: labels of 1 to 63 letters, digits and hyphens.
+// checkHostname accepts what sethostname(2) and DNS do: labels of 1 to 63 letters, digits, hyphens and underscores.
 func checkHostname(name string) error {
 	if len(name) > 64 {
 		return refuse(unix.EINVAL, "host name %q is longer than the 64 bytes that Linux allows", name)

@@ -14,7 +14,7 @@ const maxFaults = 1000
 // partition cuts groups of hosts from each other, on every network. Hosts in no group keep all neighbours.
 func (e *environment) partition(groups [][]string) (int, error) {
 	if len(groups) < 2 {
-		return 0, refuse(unix.EINVAL, "partition: %d group leaves nothing to cut: name at least two", len(groups))
+		return 0, refuse(unix.EINVAL, "partition: it takes at least two groups, to be cut from each other: there are %d", len(groups))
 	}
 	seen := map[string]bool{}
 	for _, g := range groups {

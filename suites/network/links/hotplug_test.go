@@ -198,7 +198,7 @@ var _ = Describe("A link that is removed", func() {
 		Expect(addrsOf(env.Self(), "web")).To(BeEmpty())
 		notReach(env.Self(), was)
 		Expect(web.Addr().IsValid()).To(BeFalse())
-		Expect(func() { web.Link("") }).To(PanicWith(ContainSubstring("has 0 links")))
+		Expect(func() { web.Link("") }).To(PanicWith(ContainSubstring("has no link: AddLink makes one")))
 
 		By("plugging in another")
 		Expect(plug(web, nstest.Attachment{}).Interface()).To(Equal("eth0"))
