@@ -35,6 +35,8 @@ func checkAdvertise(router string, ads []wire.Advertisement, on []*network) erro
 	for _, a := range ads {
 		i := slices.IndexFunc(on, func(n *network) bool { return n.name == a.Network })
 		switch {
+		case a.Network == "":
+			return refuse(unix.EINVAL, "an advertisement of router %q has no Network: name the one whose hosts are to hear it", router)
 		case i < 0:
 			return refuse(unix.EINVAL, "an advertisement for network %q: router %q is not on it", a.Network, router)
 		case seen[a.Network]:

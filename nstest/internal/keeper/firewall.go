@@ -244,8 +244,29 @@ func (e *environment) newFenceRule(r wire.FirewallRule, stateless bool) (out fen
 	if out.from, err = e.peer(r.From); err != nil {
 		return out, err
 	}
-	out.to, err = e.peer(r.To)
-	return out, err
+	if out.to, err = e.peer(r.To); err != nil {
+		return out, err
+	}
+	return out, checkFamilies(r)
+}
+
+// checkFamilies refuses a rule that fits no packet, because its addresses are of both families.
+func checkFamilies(r wire.FirewallRule) error {
+	first, family := "", 0
+	for _, said := range []string{r.From, r.To, r.Redirect.Addr().String()} {
+		a, err := netip.ParseAddr(said)
+		if p, prefixErr := netip.ParsePrefix(said); prefixErr == nil {
+			a, err = p.Addr(), nil
+		}
+		switch {
+		case err != nil: // a name: hosts and networks have addresses of both, or "" or no Redirect at all
+		case first == "":
+			first, family = said, a.BitLen()
+		case a.BitLen() != family:
+			return refuse(unix.EINVAL, "%s and %s are of different families: no packet has both", first, said)
+		}
+	}
+	return nil
 }
 
 func verdictOf(name string) (firewall.Verdict, error) {

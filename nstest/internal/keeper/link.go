@@ -396,6 +396,9 @@ func (e *environment) setLinkMTU(p wire.LinkMTUParams) error {
 		}
 		if err != nil {
 			_ = first(c.size())
+			if o := c.network.overlay; o != nil && errors.Is(err, unix.EINVAL) {
+				return refuse(unix.EINVAL, "an MTU of %d is more than network %q, which carries network %q, leaves for it", p.MTU, o.over.name, c.network.name)
+			}
 			return err
 		}
 		h.mu.Lock()

@@ -17,6 +17,9 @@ func checkNAT64(router string, n *wire.NAT64, on []*network) error {
 	if n == nil {
 		return nil
 	}
+	if n.Outside == "" {
+		return refuse(unix.EINVAL, "the NAT64 of router %q has no Outside: name the network on which its IPv4 address stands for those inside", router)
+	}
 	outside := find(on, n.Outside)
 	if outside == nil {
 		return refuse(unix.EINVAL, "NAT64: router %q is not on the network %q, its Outside", router, n.Outside)

@@ -73,6 +73,9 @@ func (h *host) setRoute(p wire.RouteParams) error {
 		}
 		spec.Index = c.index
 	}
+	if h.owns(r.Via) && !p.Remove {
+		return refuse(unix.EINVAL, "%s: the next hop %s is the host's own address", routeName(r), r.Via)
+	}
 	var msgs rtnl.Batch
 	if p.Remove {
 		msgs.DelRoute(spec)
@@ -104,6 +107,20 @@ func (h *host) way(r wire.Route) (*cable, error) {
 		}
 	}
 	return nil, refuse(unix.ENETUNREACH, "%s: the next hop %s is on no network of host %q: say which in Network", routeName(r), r.Via, h.name)
+}
+
+// owns reports whether a is an address that the host was given.
+func (h *host) owns(a netip.Addr) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.cables {
+		for _, p := range c.addrs {
+			if p.Addr() == a {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkRule refuses what can be no rule of any host.

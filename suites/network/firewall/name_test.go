@@ -140,6 +140,8 @@ var _ = DescribeTable("A firewall is refused", func(f nstest.Firewall, errno err
 },
 	Entry("that names nobody", rule(nstest.FirewallRule{From: "wbe"}), syscall.ENOENT, "there are the hosts self, web and the networks lan"),
 	Entry("that ends with somebody unknown", rule(nstest.FirewallRule{To: "moon"}), syscall.ENOENT, `"moon"`),
+	Entry("between families", rule(nstest.FirewallRule{From: "10.0.0.0/8", To: "fd00::1"}), syscall.EINVAL, "rule 1: 10.0.0.0/8 and fd00::1 are of different families"),
+	Entry("from one family to a portal in the other", rule(nstest.FirewallRule{To: "10.0.0.1", Protocol: "tcp", Redirect: netip.MustParseAddrPort("[fd00::1]:80")}), syscall.EINVAL, "different families"),
 	Entry("with host bits", rule(nstest.FirewallRule{From: "10.0.0.1/8"}), syscall.EINVAL, "10.0.0.0/8 is the prefix"),
 	Entry("with an IPv4 address in IPv6", rule(nstest.FirewallRule{From: "::ffff:10.0.0.1"}), syscall.EINVAL, "plain"),
 	Entry("with a zone", rule(nstest.FirewallRule{From: "fe80::1%eth0"}), syscall.EINVAL, "plain"),

@@ -248,6 +248,7 @@ var _ = Describe("a router that advertises itself", func() {
 	DescribeTable("refuses what cannot be", func(ad nstest.Advertisement, reason string) {
 		Expect(router.Advertise(ad)).To(MatchError(ContainSubstring(reason)))
 	},
+		Entry("nowhere", nstest.Advertisement{}, "has no Network"),
 		Entry("elsewhere", nstest.Advertisement{Network: "nowhere"}, `"router" is not on it`),
 		Entry("too often", nstest.Advertisement{Network: "lan6", Interval: time.Millisecond}, "between 30ms and 30m"),
 		Entry("for too long", nstest.Advertisement{Network: "lan6", Lifetime: 3 * time.Hour}, "between 1s and 2h30m"),

@@ -268,6 +268,7 @@ var _ = Describe("NAT64", func() {
 		Expect(err).To(MatchError(ContainSubstring(reason)))
 		Expect(nstest.Current().Network("six").Hosts()).To(BeEmpty())
 	},
+		Entry("nothing outside", nstest.NAT64{}, `of router "router" has no Outside`),
 		Entry("a network that it is not on", nstest.NAT64{Outside: "lan"}, `router "router" is not on the network "lan"`),
 		Entry("IPv6 alone outside", nstest.NAT64{Outside: "six"}, "it has no IPv4"),
 		Entry("another length", nstest.NAT64{Outside: "four", Prefix: netip.MustParsePrefix("2001:db8::/64")}, "is not a /96"),

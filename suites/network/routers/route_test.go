@@ -202,6 +202,7 @@ var _ = Describe("a route", func() {
 			"host bits set: 192.0.2.0/24":       {To: netip.MustParsePrefix("192.0.2.1/24"), Via: via},
 			"of the other family":               {To: prefix, Via: netip.MustParseAddr("2001:db8::1")},
 			"on no network of host \"h\"":       {To: prefix, Via: netip.MustParseAddr("203.0.113.1")},
+			"is the host's own address":         {To: prefix, Via: h.Addr()},
 			"on several networks: say which":    {To: prefix},
 			`no link to network "c"`:            {To: prefix, Network: "c"},
 			"need neither Via nor Network":      {To: prefix, Via: via, Type: nstest.Blackhole},
@@ -210,7 +211,7 @@ var _ = Describe("a route", func() {
 			"a zone is said by Network":         {Via: netip.MustParseAddr("fe80::1%eth0")},
 		} {
 			Expect(h.AddRoute(route)).To(MatchError(ContainSubstring(says)))
-			if says != "on several networks: say which" && says != `no link to network "c"` && says != "on no network of host \"h\"" {
+			if says != "is the host's own address" && says != "on several networks: say which" && says != `no link to network "c"` && says != "on no network of host \"h\"" {
 				_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: on("a", "b"), Routes: []nstest.Route{route}})
 				Expect(err).To(MatchError(ContainSubstring(says)))
 			}

@@ -95,6 +95,18 @@ var _ = Describe("A network that another one carries", func() {
 		Expect(reach(b, c)).To(Succeed())
 	})
 
+	It("has links with no more room than the network below leaves", func() {
+		addNetwork(nstest.NetworkConfig{Name: "underlay"})
+		addNetwork(nstest.NetworkConfig{Name: "cloud", Medium: nstest.VXLAN, Over: "underlay"})
+		link := carried("a", "underlay", "cloud").Link("cloud")
+		err := link.SetMTU(1500)
+		Expect(err).To(MatchError(ContainSubstring(`network "underlay", which carries network "cloud"`)))
+		Expect(err).To(MatchError(syscall.EINVAL))
+		Expect(link.MTU()).To(Equal(1450))
+		Expect(link.SetMTU(1400)).To(Succeed())
+		Expect(link.MTU()).To(Equal(1400))
+	})
+
 	It("as macvlan has an address of its own on the cable", func() {
 		addNetwork(nstest.NetworkConfig{Name: "cloud", Medium: nstest.Macvlan, Over: "lan"})
 		a := carried("a", "lan", "cloud")
