@@ -40,6 +40,7 @@ type environment struct {
 	number   int
 	nameless uint32  // how many hosts had no address from which to derive their MAC
 	plots    []*plot // for hosts to come
+	planning bool    // one is being made in the background, or could not be
 	built    int     // hosts that were asked for
 	announce bool    // a MAC address is or was not what follows from an IP address
 	closed   bool

@@ -250,6 +250,7 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 	if h.agent, h.child, ran, err = e.agent.ForkRun(uintptr(kinds), programs...); err != nil {
 		return nil, &stepError{"start init", err}
 	}
+	e.planNext()
 	// The host makes its root while its cables are plugged in.
 	if kinds.Has(ns.Net) {
 		err = h.boot(ran[0], e.zone)

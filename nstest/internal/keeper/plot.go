@@ -70,9 +70,12 @@ func (p *plot) close() error {
 
 // plan has the init make plots for n hosts that are still to come, after what it was told to do before.
 func (e *environment) plan(n int) {
-	if n == 0 {
-		return
+	if n > 0 {
+		e.planned = e.makePlots(n)
 	}
+}
+
+func (e *environment) makePlots(n int) pid1.Ran {
 	var p pid1.Program
 	home := p.Open("/proc/self/ns/net", unix.O_RDONLY, 0)
 	for range n {
@@ -81,7 +84,7 @@ func (e *environment) plan(n int) {
 	}
 	ns.EnterNet(&p, home.Arg())
 	p.Close(home)
-	e.planned = e.agent.Begin(&p)
+	return e.agent.Begin(&p)
 }
 
 // plot takes over the plots that were planned. After an error the environment is of no use: its init may be anywhere.
@@ -93,14 +96,73 @@ func (e *environment) plot() error {
 	if err != nil {
 		return fmt.Errorf("make plots: %w", err)
 	}
-	for ; len(files) > 0; files = files[socketsOfHost:] {
-		p, err := newPlot(files)
-		if err != nil {
-			return errors.Join(err, closeAll(files[socketsOfHost:]))
+	e.plots, err = newPlots(files)
+	return err
+}
+
+// newPlots takes over the files of several plots.
+func newPlots(files []*os.File) (plots []*plot, err error) {
+	for ; len(files) > 0 && err == nil; files = files[socketsOfHost:] {
+		var p *plot
+		if p, err = newPlot(files); err == nil {
+			plots = append(plots, p)
 		}
-		e.plots = append(e.plots, p)
 	}
-	return nil
+	return plots, errors.Join(err, closeAll(files))
+}
+
+// manyHosts is how many hosts an environment has when the next one gets its plot ahead: while a host is being connected, by
+// this process, the init makes the network namespace of the next.
+const manyHosts = 3
+
+// planNext has a plot made in the background, where many hosts have come and none is left.
+func (e *environment) planNext() {
+	e.mu.Lock()
+	home := e.hosts[self]
+	wanted := e.built >= manyHosts && len(e.plots) == 0 && !e.planning && !e.closed && home != nil && home.route != nil
+	e.planning = e.planning || wanted
+	e.mu.Unlock()
+	if !wanted {
+		return
+	}
+	made := e.makePlots(1)
+	go func() {
+		files, err := made()
+		if err != nil {
+			e.goHome(home, err) // and no further one is planned: the next host says what is lacking
+			return
+		}
+		plots, err := newPlots(files)
+		e.mu.Lock()
+		e.planning = false
+		if err == nil && !e.closed {
+			e.plots = append(e.plots, plots...)
+			plots = nil
+		}
+		e.mu.Unlock()
+		for _, p := range plots {
+			_ = p.close() // nobody has used it
+		}
+	}()
+}
+
+// goHome brings the init back into its own network namespace, after what kept it from making another one. If that is
+// impossible the environment is of no use.
+func (e *environment) goHome(home *host, why error) {
+	netns, err := home.route.NetNS()
+	if err == nil {
+		var p pid1.Program
+		ns.EnterNet(&p, p.File(netns))
+		_, err = e.agent.Run(&p)
+		err = errors.Join(err, netns.Close())
+	}
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if err != nil && !closed {
+		fmt.Fprintf(os.Stderr, "keeper: environment %s: make network namespace: %v\n", e.name(), errors.Join(why, err))
+		e.closeLogged()
+	}
 }
 
 // vacant is a plot that nobody has built on; nil if there is none.
