@@ -123,11 +123,11 @@ func (c *cable) learned(route *rtnl.Conn) (addrs []netip.Prefix, routes []rtnl.R
 			addrs = append(addrs, a.Prefix)
 		}
 	}
-	known, err := route.Routes()
+	known, _, err := route.FirstRoutes(mostRoutes, func(r rtnl.Route) bool {
+		return r.Index == c.index && r.Proto == unix.RTPROT_RA && r.Gateway.IsValid()
+	})
 	for _, r := range known {
-		if r.Index == c.index && r.Proto == unix.RTPROT_RA && r.Gateway.IsValid() {
-			routes = append(routes, rtnl.RouteSpec{Dst: r.Dst, Gateway: r.Gateway, Index: r.Index})
-		}
+		routes = append(routes, rtnl.RouteSpec{Dst: r.Dst, Gateway: r.Gateway, Index: r.Index})
 	}
 	return addrs, routes, err
 }
