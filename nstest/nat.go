@@ -32,7 +32,10 @@ type NAT struct {
 	UDPTimeout time.Duration // without traffic in either direction, in whole seconds; default: 30 s
 	TCPTimeout time.Duration // of an established connection, in whole seconds; default: 2 h 4 min (RFC 5382, REQ-5). Others: 2 min
 
-	NAT66 bool // IPv6 in the same way
+	// NAT66 is for IPv6 what the rest is for IPv4. Without it, and NPTv6, hosts inside send IPv6 as it is, and those outside
+	// need a route to them to answer: where they have none leave IPv6 out of the networks (NetworkConfig.NoIPv6), or names that
+	// have addresses of both families are tried over IPv6 in vain first.
+	NAT66 bool
 
 	// NPTv6 translates IPv6 addresses one to one, in both directions (RFC 6296), and is what the prefix inside is outside: of at
 	// most 64 bits. The prefix inside has as many bits, and the networks inside are all in it. A host inside is reached at the
