@@ -283,8 +283,10 @@ func (e *Env) Host(name string) *Host {
 	}
 	e.tb.Helper()
 	h, err := e.AddHost(HostConfig{Name: name})
-	if errors.Is(err, errExists) {
-		h, err = e.findHost(name)
+	if errors.Is(err, errExists) { // somebody else has made it, or does so now; unless the name is reserved
+		if found, findErr := e.findHost(name); findErr == nil {
+			return found
+		}
 	}
 	if err != nil {
 		e.tb.Fatalf("%v", err)
@@ -311,14 +313,31 @@ func (e *Env) findHost(name string) (*Host, error) {
 // AddHost makes a host and plugs it in. It is ready when AddHost returns: its name resolves everywhere in the
 // environment, and the first packet arrives.
 func (e *Env) AddHost(cfg HostConfig) (*Host, error) {
-	var r wire.HostResult
-	if err := e.call(context.Background(), wire.MethodHost, cfg.params(), &r); err != nil {
+	h, err := e.makeHost(cfg.Name, wire.MethodHost, cfg.params())
+	if err != nil {
 		return nil, wrap("add host", e.name, cfg.Name, err)
 	}
-	h := newHost(e, r)
+	return h, nil
+}
+
+// makeHost has the keeper make a host. A goroutine that asks for it by name may find it before the keeper's answer is read
+// here: then it is that one's, as there is one Host for each host.
+func (e *Env) makeHost(name, method string, params any) (*Host, error) {
+	k := strings.ToLower(name)
+	e.mu.Lock()
+	before := e.hosts[k]
+	e.mu.Unlock()
+	var r wire.HostResult
+	if err := e.call(context.Background(), method, params, &r); err != nil {
+		return nil, err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.hosts[strings.ToLower(cfg.Name)] = h
+	if found := e.hosts[k]; found != nil && found != before {
+		return found, nil
+	}
+	h := newHost(e, r)
+	e.hosts[k] = h
 	return h, nil
 }
 

@@ -1,7 +1,6 @@
 package nstest
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -83,14 +82,13 @@ func (e *Env) AddRouter(cfg RouterConfig) (*Router, error) {
 	if err != nil {
 		return nil, wrap("add router", e.name, cfg.Name, err)
 	}
-	var result wire.HostResult
-	if err := e.call(context.Background(), wire.MethodRouter, params, &result); err != nil {
+	h, err := e.makeHost(cfg.Name, wire.MethodRouter, params)
+	if err != nil {
 		return nil, wrap("add router", e.name, cfg.Name, err)
 	}
-	r := &Router{newHost(e, result)}
+	r := &Router{h}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.hosts[strings.ToLower(cfg.Name)] = r.Host
 	e.routers[strings.ToLower(cfg.Name)] = r
 	return r, nil
 }

@@ -3,6 +3,7 @@ package smoke_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -136,6 +137,12 @@ var _ = Describe("Bad input to an environment", func() {
 		Entry("a multicast MAC", on(nstest.Attachment{MAC: "01:00:00:00:00:01"}), syscall.EINVAL, "MAC"),
 	)
 
+	It("is refused: a host that is asked for by a reserved name", func() {
+		tb := &fatal{TB: GinkgoTB()}
+		inTest := nstest.New(tb, nstest.Config{})
+		Expect(func() { inTest.Host("localhost") }).To(PanicWith(ContainSubstring(`"localhost" is reserved`)))
+	})
+
 	DescribeTable("is refused: a network with",
 		func(cfg nstest.NetworkConfig, want error, words ...string) {
 			_, err := env.AddNetwork(cfg)
@@ -204,3 +211,8 @@ func addrs(texts ...string) []netip.Addr {
 	}
 	return list
 }
+
+// fatal is a test that panics where it would end.
+type fatal struct{ nstest.TB }
+
+func (*fatal) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -33,6 +33,7 @@ type environment struct {
 
 	mu       sync.Mutex // guards what follows; not held while the kernel works on one host
 	hosts    map[string]*host
+	awaited  chan struct{} // closed when a name that is nil in hosts is so no longer; nil while nobody waits for that
 	networks []*network
 	procs    map[int]*process
 	faults   map[int][][]string
@@ -234,6 +235,35 @@ func (e *environment) find(name string) (*host, error) {
 		return h, nil
 	}
 	return nil, refuse(unix.ENOENT, "there is no host %q: make it with AddHost", name)
+}
+
+// await is host for names of which somebody else is making the host, or removing it: it waits for that.
+func (e *environment) await(ctx context.Context, name string) (*host, error) {
+	for {
+		e.mu.Lock()
+		if h, reserved := e.hosts[key(name)]; h != nil || !reserved {
+			defer e.mu.Unlock()
+			return e.find(name)
+		}
+		if e.awaited == nil {
+			e.awaited = make(chan struct{})
+		}
+		awaited := e.awaited
+		e.mu.Unlock()
+		select {
+		case <-awaited:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// wake has those who await hosts look again. The mutex is held.
+func (e *environment) wake() {
+	if e.awaited != nil {
+		close(e.awaited)
+		e.awaited = nil
+	}
 }
 
 func ignoreClosed(err error) error {

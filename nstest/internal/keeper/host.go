@@ -292,6 +292,7 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 		e.hosts[k] = nil // nobody finds it while it is taken apart
 		return nil, err
 	}
+	e.wake()
 	return h, nil
 }
 
@@ -359,6 +360,7 @@ func (e *environment) drop(k string, h *host, cables []*cable) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.hosts, k)
+	e.wake()
 	e.zone.Remove(h.name)
 	for _, c := range cables {
 		c.giveBack(h.name)

@@ -27,7 +27,7 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		})
 	case wire.MethodFindHost:
 		return answer(req, func(p wire.JoinParams) (any, []*os.File, error) {
-			h, err := e.host(p.Host)
+			h, err := e.await(ctx, p.Host)
 			if err != nil {
 				return nil, nil, err
 			}
