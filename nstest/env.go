@@ -375,13 +375,31 @@ func (e *Env) Network(name string) *Network {
 	}
 	e.tb.Helper()
 	n, err := e.AddNetwork(NetworkConfig{Name: name})
-	if errors.Is(err, errExists) {
-		return e.Network(name)
+	if errors.Is(err, errExists) { // another goroutine or process has made it
+		n, err = e.findNetwork(name)
 	}
 	if err != nil {
 		e.tb.Fatalf("%v", err)
 	}
 	return n
+}
+
+func (e *Env) findNetwork(name string) (*Network, error) {
+	var r wire.NetworkResult
+	if err := e.call(context.Background(), wire.MethodFindNetwork, wire.NamedParams{Name: name}, &r); err != nil {
+		return nil, wrap("find network "+name, e.name, "", err)
+	}
+	return e.network(r), nil
+}
+
+// network is the one Network for what the keeper has told.
+func (e *Env) network(r wire.NetworkResult) *Network {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.networks[r.Name] == nil {
+		e.networks[r.Name] = newNetwork(e, r)
+	}
+	return e.networks[r.Name]
 }
 
 // AddNetwork makes a network.
@@ -390,11 +408,7 @@ func (e *Env) AddNetwork(cfg NetworkConfig) (*Network, error) {
 	if err := e.call(context.Background(), wire.MethodNetwork, cfg.params(), &r); err != nil {
 		return nil, wrap(strings.TrimSpace("add network "+cfg.Name), e.name, "", err)
 	}
-	n := newNetwork(e, r)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.networks[cfg.Name] = n
-	return n, nil
+	return e.network(r), nil
 }
 
 // call asks the keeper something about this environment.

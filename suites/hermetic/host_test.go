@@ -30,3 +30,19 @@ var _ = Describe("A host that several goroutines ask for at once", func() {
 		Expect(env.Network("").Hosts()).To(HaveLen(names + 1))
 	})
 })
+
+var _ = Describe("A network that several goroutines ask for at once", func() {
+	It("is one", func() {
+		env := nstest.Current()
+		var networks [8]*nstest.Network
+		var asked sync.WaitGroup
+		for i := range networks {
+			asked.Go(func() {
+				defer GinkgoRecover()
+				networks[i] = env.Network("dmz")
+			})
+		}
+		asked.Wait()
+		Expect(networks).To(HaveEach(BeIdenticalTo(env.Network("dmz"))))
+	})
+})

@@ -266,6 +266,17 @@ func (e *environment) closedError() error {
 	return nil
 }
 
+// findNetwork is what is known of a network.
+func (e *environment) findNetwork(name string) (wire.NetworkResult, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, err := e.network(name)
+	if err != nil {
+		return wire.NetworkResult{}, err
+	}
+	return n.result(), nil
+}
+
 // network finds a network by name; "" is the first one. The mutex is held.
 func (e *environment) network(name string) (*network, error) {
 	for _, n := range e.networks {

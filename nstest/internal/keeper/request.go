@@ -46,6 +46,8 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		})
 	case wire.MethodGateway:
 		return answer(req, func(p wire.GatewayParams) (any, []*os.File, error) { return only(e.gateway(p)) })
+	case wire.MethodFindNetwork:
+		return answer(req, func(p wire.NamedParams) (any, []*os.File, error) { return only(e.findNetwork(p.Name)) })
 	case wire.MethodSpawn:
 		defer e.next()
 		return answer(req, func(p wire.SpawnParams) (any, []*os.File, error) { return noted(e.spawn(p, req.Files)) })

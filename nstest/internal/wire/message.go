@@ -8,43 +8,44 @@ import (
 // The methods that a keeper answers. Open and Trim are for the control connection of the process that started the keeper;
 // the others are for the connection that Open hands back, which can name nothing outside its own environment.
 const (
-	MethodOpen       = "open"       // OpenParams → OpenResult, one file: the connection of the environment[, one for a process inside]
-	MethodTrim       = "trim"       // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
-	MethodHost       = "host"       // HostParams → HostResult
-	MethodNetwork    = "network"    // NetworkParams → NetworkResult
-	MethodGateway    = "gateway"    // GatewayParams → NetworkResult
-	MethodSpawn      = "spawn"      // SpawnParams, files stdin stdout stderr [3…] → SpawnResult, files: a pidfd[, the pty's controlling end]
-	MethodWait       = "wait"       // ProcParams → WaitResult, when the process has ended
-	MethodSignal     = "signal"     // SignalParams → nothing
-	MethodSocket     = "socket"     // SocketParams → nothing, one file: the socket
-	MethodJoin       = "join"       // JoinParams → nothing, one file: a pidfd of the host's init
-	MethodLink       = "link"       // LinkParams → nothing
-	MethodPartition  = "partition"  // PartitionParams → PartitionResult
-	MethodHeal       = "heal"       // HealParams → nothing
-	MethodFindHost   = "findhost"   // JoinParams → HostResult
-	MethodRemoveHost = "removehost" // JoinParams → nothing
-	MethodAddLink    = "addlink"    // AddLinkParams → LinkResult
-	MethodRemoveLink = "removelink" // LinkParams → nothing
-	MethodMoveLink   = "movelink"   // MoveLinkParams → LinkResult
-	MethodRenewLink  = "renewlink"  // RenewLinkParams → LinkResult
-	MethodLinkMTU    = "linkmtu"    // LinkMTUParams → nothing
-	MethodFlap       = "flap"       // FlapParams → PartitionResult
-	MethodRouter     = "router"     // RouterParams → HostResult
-	MethodRoute      = "route"      // RouteParams → nothing
-	MethodRule       = "rule"       // RuleParams → nothing
-	MethodNAT        = "nat"        // NATParams → nothing
-	MethodNAT64      = "nat64"      // NAT64Params → nothing
-	MethodAdvertise  = "advertise"  // AdvertiseParams → nothing
-	MethodFirewall   = "firewall"   // FirewallParams → nothing
-	MethodDNS        = "dns"        // DNSParams → nothing
-	MethodRecords    = "records"    // RecordsParams → nothing
-	MethodQueries    = "queries"    // nothing → QueriesResult
-	MethodBorrow     = "borrow"     // BorrowParams → BorrowResult
-	MethodGiveBack   = "giveback"   // BorrowParams → nothing
-	MethodTopology   = "topology"   // nothing → TopologyResult
-	MethodTrunk      = "trunk"      // TrunkParams → nothing
-	MethodDescribe   = "describe"   // nothing → OpenResult
-	MethodClose      = "close"      // nothing → nothing: the environment is gone when the answer comes
+	MethodOpen        = "open"        // OpenParams → OpenResult, one file: the connection of the environment[, one for a process inside]
+	MethodTrim        = "trim"        // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
+	MethodHost        = "host"        // HostParams → HostResult
+	MethodNetwork     = "network"     // NetworkParams → NetworkResult
+	MethodGateway     = "gateway"     // GatewayParams → NetworkResult
+	MethodFindNetwork = "findnetwork" // NamedParams → NetworkResult
+	MethodSpawn       = "spawn"       // SpawnParams, files stdin stdout stderr [3…] → SpawnResult, files: a pidfd[, the pty's controlling end]
+	MethodWait        = "wait"        // ProcParams → WaitResult, when the process has ended
+	MethodSignal      = "signal"      // SignalParams → nothing
+	MethodSocket      = "socket"      // SocketParams → nothing, one file: the socket
+	MethodJoin        = "join"        // JoinParams → nothing, one file: a pidfd of the host's init
+	MethodLink        = "link"        // LinkParams → nothing
+	MethodPartition   = "partition"   // PartitionParams → PartitionResult
+	MethodHeal        = "heal"        // HealParams → nothing
+	MethodFindHost    = "findhost"    // JoinParams → HostResult
+	MethodRemoveHost  = "removehost"  // JoinParams → nothing
+	MethodAddLink     = "addlink"     // AddLinkParams → LinkResult
+	MethodRemoveLink  = "removelink"  // LinkParams → nothing
+	MethodMoveLink    = "movelink"    // MoveLinkParams → LinkResult
+	MethodRenewLink   = "renewlink"   // RenewLinkParams → LinkResult
+	MethodLinkMTU     = "linkmtu"     // LinkMTUParams → nothing
+	MethodFlap        = "flap"        // FlapParams → PartitionResult
+	MethodRouter      = "router"      // RouterParams → HostResult
+	MethodRoute       = "route"       // RouteParams → nothing
+	MethodRule        = "rule"        // RuleParams → nothing
+	MethodNAT         = "nat"         // NATParams → nothing
+	MethodNAT64       = "nat64"       // NAT64Params → nothing
+	MethodAdvertise   = "advertise"   // AdvertiseParams → nothing
+	MethodFirewall    = "firewall"    // FirewallParams → nothing
+	MethodDNS         = "dns"         // DNSParams → nothing
+	MethodRecords     = "records"     // RecordsParams → nothing
+	MethodQueries     = "queries"     // nothing → QueriesResult
+	MethodBorrow      = "borrow"      // BorrowParams → BorrowResult
+	MethodGiveBack    = "giveback"    // BorrowParams → nothing
+	MethodTopology    = "topology"    // nothing → TopologyResult
+	MethodTrunk       = "trunk"       // TrunkParams → nothing
+	MethodDescribe    = "describe"    // nothing → OpenResult
+	MethodClose       = "close"       // nothing → nothing: the environment is gone when the answer comes
 )
 
 // Share is a directory of the machine that is written through.
@@ -130,6 +131,9 @@ type NetworkResult struct {
 
 // GatewayParams name a network of which somebody wants to know who is the gateway now.
 type GatewayParams struct{ Network string }
+
+// NamedParams name a network.
+type NamedParams struct{ Name string }
 
 // HostParams describe a host.
 type HostParams struct {
