@@ -207,7 +207,7 @@ func TestNothingIsLeftAtAnyMoment(t *testing.T) {
 
 // Also while networks are made and changed.
 func TestNothingIsLeftOfNetworksAtAnyMoment(t *testing.T) {
-	nothingIsLeft(t, "entangle", times(3, 10, 200))
+	nothingIsLeft(t, "entangle", times(3, 10, 40))
 }
 
 func nothingIsLeft(t *testing.T, role string, rounds int) {

@@ -105,7 +105,7 @@ func knot() error {
 
 // What the keeper does for networks ends with them.
 func TestNoNetworkGrows(t *testing.T) {
-	nothingGrows(t, 8, times(5, 15, 500), func() {
+	nothingGrows(t, 8, times(5, 15, 100), func() {
 		if err := knot(); err != nil {
 			t.Error(err)
 		}
@@ -116,7 +116,7 @@ func TestNoNetworkGrows(t *testing.T) {
 func TestCloseWhileOthersRewire(t *testing.T) {
 	bystander := nstest.New(t, nstest.Config{Name: "bystander"})
 	keeper := keeperOf(os.Getpid())
-	for i := range times(3, 10, 100) {
+	for i := range times(3, 10, 30) {
 		env, err := entangled(t.Context())
 		if err != nil {
 			t.Fatal(err)
