@@ -176,6 +176,9 @@ func (p *plan) newFirewall(r *rand.Rand) nstest.Firewall {
 	}
 	for range 1 + r.IntN(4) {
 		rule := nstest.FirewallRule{Verdict: verdict, From: p.somebody(r), To: p.somebody(r), Direction: nstest.Direction(r.IntN(4))}
+		for family(rule.From)*family(rule.To) < 0 { // which is refused
+			rule.To = p.somebody(r)
+		}
 		if r.IntN(4) == 0 {
 			rule.Verdict = nstest.Drop - verdict
 		}
@@ -192,6 +195,18 @@ func (p *plan) newFirewall(r *rand.Rand) nstest.Firewall {
 		f.Rules = append(f.Rules, rule)
 	}
 	return f
+}
+
+// family is 1 for an address or prefix of IPv4, -1 for one of IPv6, and 0 for a name.
+func family(somebody string) int {
+	text, _, _ := strings.Cut(somebody, "/")
+	switch a, err := netip.ParseAddr(text); {
+	case err != nil:
+		return 0
+	case a.Is4():
+		return 1
+	}
+	return -1
 }
 
 // somebody is whom a rule of a firewall may name.
