@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
@@ -182,9 +183,14 @@ func (c *cable) has(a netip.Addr) bool {
 	return false
 }
 
+// connectLimit is how long the kernel may take to make a cable ready. It takes milliseconds, with STP some seconds.
+const connectLimit = time.Minute
+
 // wait returns when the first frame that anybody sends will arrive: both ends are in operation, and the host listens to
 // neighbour discovery.
 func (c *cable) wait(ctx context.Context, route *rtnl.Conn) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectLimit, refuse(unix.ETIMEDOUT, "not within %v", connectLimit))
+	defer cancel()
 	if c.network.overlay == nil { // a device above another has no state of its own that could be waited for
 		if err := c.network.lan.WaitUp(ctx, c.port); err != nil {
 			return err
