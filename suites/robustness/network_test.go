@@ -124,7 +124,7 @@ func TestCloseWhileOthersRewire(t *testing.T) {
 		gw, c := env.Router("gw"), env.Host("c")
 		inside, outside, link := gw.Link("inside"), gw.Link("net"), c.Link("net")
 		var wg sync.WaitGroup
-		begun := make(chan struct{}, 100)
+		begun, ended := make(chan struct{}, 100), make(chan struct{})
 		for _, f := range []func() error{
 			func() error { return gw.SetNAT(router("gw").NAT...) },
 			func() error { return gw.SetNAT() },
@@ -152,6 +152,11 @@ func TestCloseWhileOthersRewire(t *testing.T) {
 					if err := f(); errors.Is(err, nstest.ErrClosed) {
 						return
 					}
+					select {
+					case <-ended: // and what was removed before says that, and not that the environment is closed
+						return
+					default:
+					}
 				}
 			})
 		}
@@ -163,7 +168,10 @@ func TestCloseWhileOthersRewire(t *testing.T) {
 			<-begun
 		}
 		closed := make(chan error, 1)
-		go func() { closed <- env.Close() }()
+		go func() {
+			closed <- env.Close()
+			close(ended)
+		}()
 		for range begun { // until the last of them has seen the end
 		}
 		if err := <-closed; err != nil {
