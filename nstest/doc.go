@@ -26,10 +26,18 @@
 // the file tree except for what a machine has of its own. Hosts hang on a [Network], with a [Link] each; the first
 // network is there from the beginning. Names resolve in every host the moment that a host exists.
 //
+// # Routers, firewalls, names
+//
+// A [Router] forwards between networks, and translates addresses if it has a [NAT]; hosts have their default route through
+// it. Links of running hosts can be added, moved, renumbered and pulled. Any host can have a [Firewall]. [Env.DNS] is what
+// hosts ask for names. Nothing leaves an environment unless its Config has an [Outbound]. [Env.Topology] shows what there
+// is. Root and ordinary users get the same, but for [Host.Borrow], which is root's.
+//
 // # Processes and sockets
 //
 // [Host.Command] mirrors [os/exec.Cmd]. [Host.Listen] and [Host.DialContext] make sockets inside the host that any
-// goroutine of the program can use. [Host.Do] runs a function on a thread inside the host, where the program has the
+// goroutine of the program can use: TCP, UDP and Unix sockets; others, such as SCTP where the kernel has it, a process in
+// the host makes for itself. [Host.Do] runs a function on a thread inside the host, where the program has the
 // right to enter.
 //
 // # Lifetime
