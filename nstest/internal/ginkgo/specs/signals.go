@@ -3,14 +3,21 @@ package specs
 import (
 	"runtime"
 	"strings"
+	"time"
 )
 
 // leaveSignals gives SIGINT and SIGTERM back to the program: interrupts are the original's, and a spec that signals itself
-// means itself. Ginkgo's goroutine lets go of them some time after it was told to. Until then a signal would be lost.
-func (in *insides) leaveSignals() {
-	before := awaitingSignals() // a suite that was previewed has left one behind
+// means itself. Ginkgo's goroutine lets go of them some time after it was told to. Until then a signal would be lost. others
+// is how many such goroutines there were before: a suite that was previewed leaves one behind.
+func (in *insides) leaveSignals(others int) {
+	await(func() bool { return awaitingSignals() > others }) // one that has not begun to run cannot be told from any other
 	in.signals.Stop()
-	for before > 0 && awaitingSignals() >= before {
+	await(func() bool { return awaitingSignals() <= others })
+}
+
+// await lets other goroutines run until something is so, but not for ever: what Ginkgo calls its functions may change.
+func await(so func() bool) {
+	for end := time.Now().Add(100 * time.Millisecond); !so() && time.Now().Before(end); {
 		runtime.Gosched()
 	}
 }
