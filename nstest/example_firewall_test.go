@@ -25,9 +25,11 @@ func ExampleHost_SetFirewall() {
 		log.Fatal(err)
 	}
 	for _, address := range []string{":80", ":5432"} {
-		if _, err := server.Listen("tcp", address); err != nil {
+		l, err := server.Listen("tcp", address)
+		if err != nil {
 			log.Fatal(err)
 		}
+		defer l.Close()
 	}
 	err = server.SetFirewall(nstest.Firewall{
 		Rules: []nstest.FirewallRule{

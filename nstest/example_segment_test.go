@@ -24,9 +24,11 @@ func ExampleNetwork_Trunk() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := web.Listen("tcp", ":80"); err != nil {
+	l, err := web.Listen("tcp", ":80")
+	if err != nil {
 		log.Fatal(err)
 	}
+	defer l.Close()
 	fmt.Println(env.Self().Addr(), web.Addr())
 
 	_, err = env.Self().DialContext(context.Background(), "tcp", "web:80")
@@ -62,9 +64,11 @@ func ExampleVXLAN() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := b.Listen("tcp", ":80"); err != nil {
+	l, err := b.Listen("tcp", ":80")
+	if err != nil {
 		log.Fatal(err)
 	}
+	defer l.Close()
 	address := b.Link("cloud").Addrs()[0]
 	_, err = a.DialContext(context.Background(), "tcp", address.String()+":80")
 	fmt.Println(a.Link("cloud").Interface(), address, err)
