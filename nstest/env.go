@@ -386,7 +386,7 @@ func (e *Env) Network(name string) *Network {
 
 func (e *Env) findNetwork(name string) (*Network, error) {
 	var r wire.NetworkResult
-	if err := e.call(context.Background(), wire.MethodFindNetwork, wire.NamedParams{Name: name}, &r); err != nil {
+	if err := e.call(context.Background(), wire.MethodFindNetwork, wire.FindNetworkParams{Network: name}, &r); err != nil {
 		return nil, wrap("find network "+name, e.name, "", err)
 	}
 	return e.network(r), nil

@@ -101,14 +101,14 @@ func TestHostileRequests(t *testing.T) {
 			fence(wire.FirewallRule{From: text}), fence(wire.FirewallRule{To: "fe80::1%eth0"}), fence(wire.FirewallRule{To: "::ffff:10.1.0.2"}), fence(wire.FirewallRule{To: "10.0.0.0/-1"}), fence(wire.FirewallRule{Direction: text}),
 			fence(wire.FirewallRule{Protocol: "tcp", Ports: make([]wire.PortRange, 1)}), fence(wire.FirewallRule{Protocol: "tcp", Ports: make([]wire.PortRange, 10000)}),
 			fence(wire.FirewallRule{Protocol: "tcp", Redirect: netip.MustParseAddrPort("0.0.0.0:80")}), fence(wire.FirewallRule{Protocol: "tcp", Redirect: netip.MustParseAddrPort("[fe80::1%eth0]:80")})},
-		wire.MethodTrunk:    {wire.TrunkParams{}, wire.TrunkParams{Network: "lan", To: "lan"}, wire.TrunkParams{Network: text, To: text}},
-		wire.MethodGateway:  {wire.GatewayParams{Network: "none"}},
-		wire.MethodTopology: {wire.OpenParams{}},
-		wire.MethodBorrow:   {wire.BorrowParams{}, wire.BorrowParams{Host: "web", Device: text}},
-		wire.MethodRecords:  {wire.RecordsParams{Records: []string{long}}, wire.RecordsParams{Remove: []string{long}}},
-		wire.MethodQueries:  {wire.OpenParams{}},
-		wire.MethodDescribe: {wire.OpenParams{}},
-		"nonsense":          {struct{}{}, json.RawMessage(`{"a":1}`), json.RawMessage(`[]`)},
+		wire.MethodTrunk:       {wire.TrunkParams{}, wire.TrunkParams{Network: "lan", To: "lan"}, wire.TrunkParams{Network: text, To: text}},
+		wire.MethodFindNetwork: {wire.FindNetworkParams{Network: "none"}},
+		wire.MethodTopology:    {wire.OpenParams{}},
+		wire.MethodBorrow:      {wire.BorrowParams{}, wire.BorrowParams{Host: "web", Device: text}},
+		wire.MethodRecords:     {wire.RecordsParams{Records: []string{long}}, wire.RecordsParams{Remove: []string{long}}},
+		wire.MethodQueries:     {wire.OpenParams{}},
+		wire.MethodDescribe:    {wire.OpenParams{}},
+		"nonsense":             {struct{}{}, json.RawMessage(`{"a":1}`), json.RawMessage(`[]`)},
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

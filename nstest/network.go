@@ -26,7 +26,7 @@ func (n *Network) Prefixes() []netip.Prefix { return slices.Clone(n.info.Prefixe
 // or a Router's; the IPv4 one where there are two. It is the zero Addr where there is none, or the environment is closed.
 func (n *Network) Gateway() netip.Addr {
 	var r wire.NetworkResult
-	if n.env.call(context.Background(), wire.MethodGateway, wire.GatewayParams{Network: n.info.Name}, &r) != nil {
+	if n.env.call(context.Background(), wire.MethodFindNetwork, wire.FindNetworkParams{Network: n.info.Name}, &r) != nil {
 		return netip.Addr{}
 	}
 	return r.Gateway

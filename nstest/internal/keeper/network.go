@@ -247,17 +247,6 @@ func (e *environment) enlist(n *network) (*network, error) {
 	return n, nil
 }
 
-// gateway is the network as it is now.
-func (e *environment) gateway(p wire.GatewayParams) (wire.NetworkResult, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n, err := e.network(p.Network)
-	if err != nil {
-		return wire.NetworkResult{}, err
-	}
-	return n.result(), nil
-}
-
 // closedError is what a late comer gets. The mutex is held.
 func (e *environment) closedError() error {
 	if e.closed {
@@ -266,7 +255,7 @@ func (e *environment) closedError() error {
 	return nil
 }
 
-// findNetwork is what is known of a network.
+// findNetwork is a network as it is now.
 func (e *environment) findNetwork(name string) (wire.NetworkResult, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

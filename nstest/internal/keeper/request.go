@@ -42,12 +42,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 				return nil, nil, err
 			}
 			e.declareNetwork(n, p)
-			return only(e.gateway(wire.GatewayParams{Network: n.name}))
+			return only(e.findNetwork(n.name))
 		})
-	case wire.MethodGateway:
-		return answer(req, func(p wire.GatewayParams) (any, []*os.File, error) { return only(e.gateway(p)) })
 	case wire.MethodFindNetwork:
-		return answer(req, func(p wire.NamedParams) (any, []*os.File, error) { return only(e.findNetwork(p.Name)) })
+		return answer(req, func(p wire.FindNetworkParams) (any, []*os.File, error) { return only(e.findNetwork(p.Network)) })
 	case wire.MethodSpawn:
 		defer e.next()
 		return answer(req, func(p wire.SpawnParams) (any, []*os.File, error) { return noted(e.spawn(p, req.Files)) })

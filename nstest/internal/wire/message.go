@@ -12,8 +12,7 @@ const (
 	MethodTrim        = "trim"        // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
 	MethodHost        = "host"        // HostParams → HostResult
 	MethodNetwork     = "network"     // NetworkParams → NetworkResult
-	MethodGateway     = "gateway"     // GatewayParams → NetworkResult
-	MethodFindNetwork = "findnetwork" // NamedParams → NetworkResult
+	MethodFindNetwork = "findnetwork" // FindNetworkParams → NetworkResult
 	MethodSpawn       = "spawn"       // SpawnParams, files stdin stdout stderr [3…] → SpawnResult, files: a pidfd[, the pty's controlling end]
 	MethodWait        = "wait"        // ProcParams → WaitResult, when the process has ended
 	MethodSignal      = "signal"      // SignalParams → nothing
@@ -129,11 +128,8 @@ type NetworkResult struct {
 	Gateway  netip.Addr
 }
 
-// GatewayParams name a network of which somebody wants to know who is the gateway now.
-type GatewayParams struct{ Network string }
-
-// NamedParams name a network.
-type NamedParams struct{ Name string }
+// FindNetworkParams name a network of which somebody wants to know what it is like now.
+type FindNetworkParams struct{ Network string }
 
 // HostParams describe a host.
 type HostParams struct {
