@@ -129,7 +129,7 @@ func (e *environment) direct(h *host) error {
 		}
 		if want.via.IsValid() {
 			var msgs rtnl.Batch
-			msgs.AddRoute(netip.Prefix{}, want.via, want.index)
+			msgs.NewRoute(rtnl.RouteSpec{Gateway: want.via, Index: want.index})
 			if err := h.route.Send(&msgs); !changedInside(err) {
 				return err
 			}

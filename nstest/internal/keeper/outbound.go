@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// loopbackIndex is lo in every namespace.
+const loopbackIndex = 1
+
 // outside is the name of the host by which an environment reaches the network of the program.
 const outside = "outside"
 
@@ -53,7 +56,8 @@ func (e *environment) openOutbound(ctx context.Context) error {
 	var routes rtnl.Batch
 	for _, a := range h.addrs() {
 		routes.NewRule(rtnl.RuleSpec{Mark: outbound.Mark, Table: outbound.Mark, IPv6: a.Is6()})
-		routes.AddAnyIP(a.Is4(), outbound.Mark)
+		everything := netip.PrefixFrom(a, 0).Masked()
+		routes.NewRoute(rtnl.RouteSpec{Dst: everything, Type: unix.RTN_LOCAL, Index: loopbackIndex, Table: outbound.Mark})
 	}
 	if err := h.route.Send(&routes); err != nil {
 		return fmt.Errorf("take what has no route: %w", err)

@@ -313,7 +313,7 @@ func TestStateSeesWhatIsPlanted(t *testing.T) {
 		}},
 		{"route", "+ route", func(b *bridge) error {
 			var msgs rtnl.Batch
-			msgs.AddRoute(netip.MustParsePrefix("10.9.0.0/16"), netip.Addr{}, bridgeIndex)
+			msgs.NewRoute(rtnl.RouteSpec{Dst: netip.MustParsePrefix("10.9.0.0/16"), Index: bridgeIndex})
 			return b.route.Send(&msgs)
 		}},
 		{"port", "+ link x: ", func(b *bridge) error {

@@ -58,9 +58,9 @@ func machine(t *testing.T) space {
 	b.AddAddr(nic, netip.MustParsePrefix("203.0.113.6/24"))
 	b.AddAddr(nic, netip.MustParsePrefix("2001:db8::5/64"))
 	b.LinkUp(nic)
-	b.AddRoute(netip.MustParsePrefix("198.51.100.0/24"), netip.MustParseAddr("203.0.113.1"), nic)
-	b.AddRoute(netip.MustParsePrefix("192.0.2.9/32"), netip.Addr{}, nic)
-	b.AddRoute(netip.MustParsePrefix("2001:db8:7::/48"), netip.MustParseAddr("2001:db8::1"), nic)
+	b.NewRoute(rtnl.RouteSpec{Dst: netip.MustParsePrefix("198.51.100.0/24"), Gateway: netip.MustParseAddr("203.0.113.1"), Index: nic})
+	b.NewRoute(rtnl.RouteSpec{Dst: netip.MustParsePrefix("192.0.2.9/32"), Index: nic})
+	b.NewRoute(rtnl.RouteSpec{Dst: netip.MustParsePrefix("2001:db8:7::/48"), Gateway: netip.MustParseAddr("2001:db8::1"), Index: nic})
 	if err := s.conn.Send(&b); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestRefusals(t *testing.T) {
 	b.AddAddr(23, netip.MustParsePrefix("192.0.2.1/24"))
 	b.LinkUp(23)
 	b.LinkUp(24)
-	b.AddRoute(netip.Prefix{}, netip.MustParseAddr("192.0.2.254"), 23)
+	b.NewRoute(rtnl.RouteSpec{Gateway: netip.MustParseAddr("192.0.2.254"), Index: 23})
 	b.Veth(rtnl.VethSpec{Name: "below", Index: 25, Peer: rtnl.VethPeer{Name: "belowwire", Index: 26}})
 	b.Macvlan(rtnl.MacvlanSpec{Name: "above", Index: 27, Lower: 25})
 	b.Veth(rtnl.VethSpec{Name: "far", Index: 28, Peer: rtnl.VethPeer{Name: "end", Index: 29, NetNS: h.net}})

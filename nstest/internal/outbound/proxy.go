@@ -67,8 +67,8 @@ type Proxy struct {
 	closed bool
 }
 
-// Start has the network namespace end what it has no route for. For packets with Mark it must have a local default route in
-// each family: rtnl.Batch.AddAnyIP. The file is duplicated.
+// Start has the network namespace end what it has no route for. For packets with Mark it must have a default route of type
+// local in each family. The file is duplicated.
 func Start(netns *os.File, policy Policy) (p *Proxy, err error) {
 	fd, err := unix.FcntlInt(netns.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -132,40 +132,6 @@ func (b *Batch) AddAddr(index int, p netip.Prefix) {
 	b.add(r, "add address", p.String()+" to link "+strconv.Itoa(index), index)
 }
 
-// AddRoute adds a route to dst through the gateway gw, out of a link. The zero dst is the default route of gw's family;
-// the zero gw means that dst is reached directly.
-func (b *Batch) AddRoute(dst netip.Prefix, gw netip.Addr, index int) {
-	if index <= 0 || !dst.IsValid() && !gw.IsValid() || dst.IsValid() && gw.IsValid() && dst.Addr().Is4() != gw.Is4() || gw.Zone() != "" {
-		b.refuse("add route to %s through %s on link %d: contradictory", dst, gw, index)
-		return
-	}
-	of := gw
-	if dst.IsValid() {
-		of = dst.Addr()
-	}
-	r := newRequest(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	msg := nl.NewRtMsg()
-	msg.Family, msg.Protocol = uint8(family(of)), unix.RTPROT_STATIC
-	if !gw.IsValid() && of.Is4() {
-		msg.Scope = unix.RT_SCOPE_LINK
-	}
-	if dst.IsValid() {
-		msg.Dst_len = uint8(dst.Bits())
-	}
-	r.AddData(msg)
-	name := "default"
-	if dst.IsValid() && dst.Bits() > 0 {
-		name = dst.String()
-		r.AddData(nl.NewRtAttr(unix.RTA_DST, dst.Masked().Addr().AsSlice()))
-	}
-	if gw.IsValid() {
-		r.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, gw.AsSlice()))
-		name += " through " + gw.String()
-	}
-	r.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
-	b.add(r, "add route", name, index)
-}
-
 func family(a netip.Addr) int {
 	if a.Is4() {
 		return unix.AF_INET

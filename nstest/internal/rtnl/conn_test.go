@@ -189,7 +189,7 @@ func TestSendNamesTheMessageThatFailed(t *testing.T) {
 		t.Errorf("the message after the refused one had no effect: %v, %v", addrs, err)
 	}
 	// The kernel's own words come along.
-	b.AddRoute(netip.Prefix{}, netip.MustParseAddr("192.0.2.1"), 1)
+	b.NewRoute(RouteSpec{Gateway: netip.MustParseAddr("192.0.2.1"), Index: 1})
 	if err := c.Send(&b); !errors.As(err, &refused) || refused.Detail == "" || !strings.Contains(err.Error(), refused.Detail) {
 		t.Errorf("got %v, want the kernel's explanation", err)
 	}
@@ -204,8 +204,8 @@ func TestSendRefusesBadInput(t *testing.T) {
 		"delete 0":       func(b *Batch) { b.DelLink(0) },
 		"zero prefix":    func(b *Batch) { b.AddAddr(1, netip.Prefix{}) },
 		"mapped address": func(b *Batch) { b.AddAddr(1, netip.PrefixFrom(netip.MustParseAddr("::ffff:10.0.0.1"), 120)) },
-		"mixed families": func(b *Batch) { b.AddRoute(netip.PrefixFrom(v6, 64), v4, 1) },
-		"no route":       func(b *Batch) { b.AddRoute(netip.Prefix{}, netip.Addr{}, 1) },
+		"mixed families": func(b *Batch) { b.NewRoute(RouteSpec{Dst: netip.PrefixFrom(v6, 64), Gateway: v4, Index: 1}) },
+		"no route":       func(b *Batch) { b.NewRoute(RouteSpec{Index: 1}) },
 		"unnamed bridge": func(b *Batch) { b.Bridge(BridgeSpec{Index: 2}) },
 		"multicast MAC":  func(b *Batch) { b.Bridge(BridgeSpec{Name: "br0", MAC: net.HardwareAddr{1, 0, 0, 0, 0, 1}}) },
 		"unnamed peer":   func(b *Batch) { b.Veth(VethSpec{Name: "a"}) },

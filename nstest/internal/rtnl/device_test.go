@@ -32,8 +32,8 @@ func TestBridgeWithPortAndHost(t *testing.T) {
 		b.AddAddr(5, v4)
 		b.AddAddr(5, v6)
 		b.LinkUp(5)
-		b.AddRoute(netip.Prefix{}, gw, 5)
-		b.AddRoute(netip.MustParsePrefix("fd01::/64"), netip.MustParseAddr("fd00::1"), 5)
+		b.NewRoute(RouteSpec{Gateway: gw, Index: 5})
+		b.NewRoute(RouteSpec{Dst: netip.MustParsePrefix("fd01::/64"), Gateway: netip.MustParseAddr("fd00::1"), Index: 5})
 	})
 	ctx := timeout(t, 5*time.Second)
 	if err := sw.WaitUp(ctx, 2, 7); err != nil {

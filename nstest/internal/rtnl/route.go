@@ -13,7 +13,7 @@ type RouteSpec struct {
 	Dst     netip.Prefix // the zero value is the default route of Gateway's family
 	Gateway netip.Addr   // the zero value means that Dst is reached directly, or not at all
 	Index   int          // of the device; 0 for a Type that needs none
-	Type    uint8        // RTN_*; 0 is RTN_UNICAST
+	Type    uint8        // RTN_*; 0 is RTN_UNICAST. RTN_LOCAL takes Dst for addresses of the namespace's own
 	Table   uint32       // 0 is RT_TABLE_MAIN
 	Metric  uint32       // 0 is the kernel's default
 }
@@ -33,8 +33,8 @@ func (b *Batch) route(s RouteSpec, kind, flags uint16, verb string) {
 	if s.Table == 0 {
 		s.Table = unix.RT_TABLE_MAIN
 	}
-	unicast := s.Type == unix.RTN_UNICAST
-	if unicast != (s.Index > 0) || !s.Dst.IsValid() && !s.Gateway.IsValid() || s.Gateway.Zone() != "" ||
+	unicast, local := s.Type == unix.RTN_UNICAST, s.Type == unix.RTN_LOCAL
+	if (unicast || local) != (s.Index > 0) || local && s.Gateway.IsValid() || !s.Dst.IsValid() && !s.Gateway.IsValid() || s.Gateway.Zone() != "" ||
 		s.Dst.IsValid() && s.Gateway.IsValid() && s.Dst.Addr().Is4() != s.Gateway.Is4() {
 		b.refuse("%s to %s through %s on link %d: contradictory", verb, s.Dst, s.Gateway, s.Index)
 		return
@@ -52,6 +52,8 @@ func (b *Batch) route(s RouteSpec, kind, flags uint16, verb string) {
 		msg.Scope = unix.RT_SCOPE_NOWHERE // any
 	case unicast && !s.Gateway.IsValid() && of.Is4():
 		msg.Scope = unix.RT_SCOPE_LINK
+	case local:
+		msg.Scope = unix.RT_SCOPE_HOST
 	}
 	name := "default"
 	if s.Dst.IsValid() && s.Dst.Bits() > 0 {
