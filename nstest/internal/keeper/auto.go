@@ -32,7 +32,7 @@ func heed(netns *os.File, cables []*cable) error {
 				{"accept_ra", "2"},  // also from a router that forwards itself
 				{"accept_dad", "0"}, // an address is there at once, and not a second later
 			} {
-				if err := writeSysctl("net/ipv6/conf/"+c.name()+"/"+s.name, s.value); err != nil {
+				if err := ns.WriteSysctl(ns.Sysctls, "net/ipv6/conf/"+c.name()+"/"+s.name, s.value); err != nil {
 					return fmt.Errorf("listen to router advertisements on %s: %w", c.name(), err)
 				}
 			}

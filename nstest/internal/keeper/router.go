@@ -75,7 +75,7 @@ func (h *host) forward() error {
 	defer netns.Close()
 	return ns.InNet(netns, func() error {
 		for _, name := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
-			err := writeSysctl(name, "1")
+			err := ns.WriteSysctl(ns.Sysctls, name, "1")
 			if errors.Is(err, os.ErrNotExist) && name != "net/ipv4/ip_forward" {
 				continue // a kernel without IPv6
 			}
@@ -85,16 +85,6 @@ func (h *host) forward() error {
 		}
 		return nil
 	})
-}
-
-// writeSysctl sets a sysctl of the calling thread's network namespace.
-func writeSysctl(name, value string) error {
-	f, err := os.OpenFile("/proc/sys/"+name, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(value)
-	return errors.Join(err, f.Close())
 }
 
 // checkRouter refuses what cannot be a router, before anything is made.

@@ -84,7 +84,7 @@ func (b *bridge) silence(dir string) error {
 		// No IPv6, or no /proc of this kind. AddrGenNone is refused where IPv6 is off altogether.
 		b.ipv6 = haveIPv6()
 		b.silent = !b.ipv6
-	} else if err := writeSysctl(dir, "net/ipv6/conf/all/disable_ipv6", "1"); err == nil { // of later devices as well
+	} else if err := ns.WriteSysctl(dir, "net/ipv6/conf/all/disable_ipv6", "1"); err == nil { // of later devices as well
 		b.silent = true
 	} else if !unwritable(err) {
 		return err
@@ -94,21 +94,9 @@ func (b *bridge) silence(dir string) error {
 		"net/ipv4/ip_forward",
 		"net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables", "net/bridge/bridge-nf-call-arptables",
 	} {
-		if err := writeSysctl(dir, name, "0"); err != nil && !unwritable(err) {
+		if err := ns.WriteSysctl(dir, name, "0"); err != nil && !unwritable(err) {
 			return err
 		}
-	}
-	return nil
-}
-
-func writeSysctl(dir, name, value string) error {
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("set sysctl: %w", err)
-	}
-	_, err = f.WriteString(value)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("set sysctl: %w", err)
 	}
 	return nil
 }

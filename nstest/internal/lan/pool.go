@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
 )
 
 // ErrClosed is returned by Get after Close.
@@ -52,7 +54,7 @@ type PoolStats struct {
 // NewPool returns an empty pool. Close it to give back what it holds.
 func NewPool() *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Pool{ctx: ctx, cancel: cancel, grace: idleGrace, limit: drainLimit, sysctls: "/proc/sys"}
+	return &Pool{ctx: ctx, cancel: cancel, grace: idleGrace, limit: drainLimit, sysctls: ns.Sysctls}
 }
 
 // Get leases a switch: an idle one, within a microsecond, or a new one, within a millisecond. Put gives it back.

@@ -344,7 +344,7 @@ func TestStateSeesWhatIsPlanted(t *testing.T) {
 			binary.NativeEndian.PutUint32(header[4:], bridgeIndex)
 			return plantMessage(unix.RTM_NEWLINK, header, netlink.Attribute{Type: unix.IFLA_LINKINFO | unix.NLA_F_NESTED, Data: info})
 		}},
-		{"sysctl", "+ sysctl net/ipv4/ip_forward = 1", func(b *bridge) error { return writeSysctl("/proc/sys", "net/ipv4/ip_forward", "1") }},
+		{"sysctl", "+ sysctl net/ipv4/ip_forward = 1", func(b *bridge) error { return ns.WriteSysctl("/proc/sys", "net/ipv4/ip_forward", "1") }},
 	} {
 		t.Run(plant.name, func(t *testing.T) {
 			s := get(t, p)

@@ -3,9 +3,9 @@ package nat
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -20,12 +20,7 @@ func setTimeouts(specs []Spec) error {
 		values = []sysctl{{"udp_timeout", udp}, {"udp_timeout_stream", udp}, {"tcp_timeout_established", tcp}, {"tcp_loose", 0}}
 	}
 	for _, s := range values {
-		f, err := os.OpenFile("/proc/sys/net/netfilter/nf_conntrack_"+s.name, os.O_WRONLY, 0)
-		if err == nil {
-			_, err = f.WriteString(strconv.Itoa(s.value))
-			err = errors.Join(err, f.Close())
-		}
-		if err != nil {
+		if err := ns.WriteSysctl(ns.Sysctls, "net/netfilter/nf_conntrack_"+s.name, strconv.Itoa(s.value)); err != nil {
 			return fmt.Errorf("set time limits of connections: %w", err)
 		}
 	}
