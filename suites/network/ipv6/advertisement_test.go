@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 // An overheard is a router advertisement as it came over the wire.
@@ -141,16 +142,16 @@ var _ = Describe("a router that advertises itself", func() {
 	prefix := netip.MustParsePrefix("2001:db8:5::/64")
 
 	BeforeEach(func() {
-		addNetwork(nstest.NetworkConfig{Name: "lan6", NoIPv4: true, Prefixes: []netip.Prefix{prefix}})
-		addNetwork(nstest.NetworkConfig{Name: "wan6", NoIPv4: true})
-		router = addRouter(nstest.RouterConfig{Name: "router", Networks: on("lan6", "wan6")})
+		plan.Network(nstest.NetworkConfig{Name: "lan6", NoIPv4: true, Prefixes: []netip.Prefix{prefix}})
+		plan.Network(nstest.NetworkConfig{Name: "wan6", NoIPv4: true})
+		router = plan.Router(nstest.RouterConfig{Name: "router", Networks: plan.On("lan6", "wan6")})
 		linkLocal = own(netip.MustParsePrefix("fe80::/64"), router.Host)
 	})
 
 	It("gives hosts an address, a default route and an MTU", func(ctx SpecContext) {
-		server := addHost("server", on("wan6")...)
-		host := addHost("auto", auto)
-		deaf := addHost("deaf", on("lan6")...)
+		server := plan.Host("server", plan.On("wan6")...)
+		host := plan.Host("auto", auto)
+		deaf := plan.Host("deaf", plan.On("lan6")...)
 		had := addresses(deaf)
 		Expect(host.Addrs()).To(BeEmpty())
 		heard := listen(host)
@@ -188,12 +189,12 @@ var _ = Describe("a router that advertises itself", func() {
 
 	It("answers a host that asks", func() {
 		Expect(router.Advertise(nstest.Advertisement{Network: "lan6", Interval: 30 * time.Minute})).To(Succeed())
-		host := addHost("auto", auto)
+		host := plan.Host("auto", auto)
 		Eventually(addresses).WithArguments(host).Should(ConsistOf(own(prefix, host).String() + "/64"))
 	})
 
 	It("sends what it is told, and says when it ends", func() {
-		heard := listen(addHost("listener", on("lan6")...))
+		heard := listen(plan.Host("listener", plan.On("lan6")...))
 		Expect(router.Advertise(nstest.Advertisement{
 			Network: "lan6", Interval: 30 * time.Millisecond, Lifetime: time.Hour, Managed: true, Other: true, MTU: 1300,
 			Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:6::/64")}, Preferred: time.Minute, Valid: time.Hour,
@@ -222,22 +223,22 @@ var _ = Describe("a router that advertises itself", func() {
 	})
 
 	It("is heard through a trunk", func() {
-		addNetwork(nstest.NetworkConfig{Name: "floor", Trunks: []string{"lan6"}})
+		plan.Network(nstest.NetworkConfig{Name: "floor", Trunks: []string{"lan6"}})
 		Expect(router.Advertise(nstest.Advertisement{Network: "lan6"})).To(Succeed())
-		host := addHost("auto", nstest.Attachment{Network: "floor", Auto: true})
+		host := plan.Host("auto", nstest.Attachment{Network: "floor", Auto: true})
 		Eventually(addresses).WithArguments(host).Should(ConsistOf(own(prefix, host).String() + "/64"))
 	})
 
 	It("is heard in a VXLAN", func() {
-		n := addNetwork(nstest.NetworkConfig{Name: "vx", Medium: nstest.VXLAN, Over: "wan6", NoIPv4: true})
-		far := addRouter(nstest.RouterConfig{Name: "far", Networks: on("wan6", "vx")})
+		n := plan.Network(nstest.NetworkConfig{Name: "vx", Medium: nstest.VXLAN, Over: "wan6", NoIPv4: true})
+		far := plan.Router(nstest.RouterConfig{Name: "far", Networks: plan.On("wan6", "vx")})
 		Expect(far.Advertise(nstest.Advertisement{Network: "vx"})).To(Succeed())
-		host := addHost("auto", nstest.Attachment{Network: "wan6"}, nstest.Attachment{Network: "vx", Auto: true})
+		host := plan.Host("auto", nstest.Attachment{Network: "wan6"}, nstest.Attachment{Network: "vx", Auto: true})
 		Eventually(addresses).WithArguments(host).Should(ContainElement(ownOn("vx", n.Prefixes()[0], host).String() + "/64"))
 	})
 
 	It("is no default router any more when it ends", func() {
-		host := addHost("auto", auto)
+		host := plan.Host("auto", auto)
 		Expect(router.Advertise(nstest.Advertisement{Network: "lan6"})).To(Succeed())
 		Eventually(defaultRoutes).WithArguments(host).Should(ConsistOf(linkLocal.String()))
 		Expect(router.Advertise()).To(Succeed())
@@ -261,8 +262,8 @@ var _ = Describe("a router that advertises itself", func() {
 	)
 
 	It("has nothing to say where there is no IPv6, and neither has a host that listens there", func() {
-		addNetwork(nstest.NetworkConfig{Name: "old", NoIPv6: true})
-		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: on("old"), Advertise: []nstest.Advertisement{{Network: "old"}}})
+		plan.Network(nstest.NetworkConfig{Name: "old", NoIPv6: true})
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: plan.On("old"), Advertise: []nstest.Advertisement{{Network: "old"}}})
 		Expect(err).To(MatchError(ContainSubstring("it has no IPv6")))
 		_, err = nstest.Current().AddHost(nstest.HostConfig{Name: "h", Networks: []nstest.Attachment{{Network: "old", Auto: true}}})
 		Expect(err).To(MatchError(ContainSubstring(`network "old" has no IPv6`)))

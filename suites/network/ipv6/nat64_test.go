@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 // embedded is what an IPv4 address is in the prefix of a NAT64.
@@ -159,13 +160,13 @@ var _ = Describe("NAT64", func() {
 	// A host with IPv6 alone, and beyond two routers one with IPv4 alone.
 	build := func(n *nstest.NAT64) {
 		GinkgoHelper()
-		addNetwork(nstest.NetworkConfig{Name: "six", NoIPv4: true})
-		addNetwork(nstest.NetworkConfig{Name: "four", NoIPv6: true})
-		addNetwork(nstest.NetworkConfig{Name: "far", NoIPv6: true, MTU: 1400})
-		client = addHost("client", on("six")...)
-		server = addHost("server", on("far")...)
-		second := addRouter(nstest.RouterConfig{Name: "second", Networks: on("four", "far")})
-		addRouter(nstest.RouterConfig{Name: "first", Networks: on("six", "four"), NAT64: n,
+		plan.Network(nstest.NetworkConfig{Name: "six", NoIPv4: true})
+		plan.Network(nstest.NetworkConfig{Name: "four", NoIPv6: true})
+		plan.Network(nstest.NetworkConfig{Name: "far", NoIPv6: true, MTU: 1400})
+		client = plan.Host("client", plan.On("six")...)
+		server = plan.Host("server", plan.On("far")...)
+		second := plan.Router(nstest.RouterConfig{Name: "second", Networks: plan.On("four", "far")})
+		plan.Router(nstest.RouterConfig{Name: "first", Networks: plan.On("six", "four"), NAT64: n,
 			Routes: []nstest.Route{{To: nstest.Current().Network("far").Prefixes()[0], Via: second.Link("four").Addrs()[0]}}})
 		serve(server)
 	}
@@ -255,16 +256,16 @@ var _ = Describe("NAT64", func() {
 		serve(client)
 		to := embedded(wellKnown, server.Addr())
 		Expect(echo(client, to, 7, "hello")).To(Equal("hello")) // so that there is an address for the client
-		intruder := addHost("intruder", on("four")...)
+		intruder := plan.Host("intruder", plan.On("four")...)
 		pool := netip.MustParsePrefix("240.0.0.0/20")
 		Expect(intruder.AddRoute(nstest.Route{To: pool, Via: outside()})).To(Succeed())
 		unanswered(intruder, netip.MustParseAddr("240.0.0.1"))
 	})
 
 	DescribeTable("says what is wrong before anything is made", func(n nstest.NAT64, reason string) {
-		addNetwork(nstest.NetworkConfig{Name: "six", NoIPv4: true})
-		addNetwork(nstest.NetworkConfig{Name: "four", NoIPv6: true})
-		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "router", Networks: on("six", "four"), NAT64: &n})
+		plan.Network(nstest.NetworkConfig{Name: "six", NoIPv4: true})
+		plan.Network(nstest.NetworkConfig{Name: "four", NoIPv6: true})
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "router", Networks: plan.On("six", "four"), NAT64: &n})
 		Expect(err).To(MatchError(ContainSubstring(reason)))
 		Expect(nstest.Current().Network("six").Hosts()).To(BeEmpty())
 	},

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 // overhear returns the first UDP packet, from its IPv6 header on, that reaches a host.
@@ -59,12 +60,12 @@ var _ = Describe("NPTv6", func() {
 
 	build := func(nat ...nstest.NAT) {
 		GinkgoHelper()
-		addNetwork(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
-		addNetwork(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
-		addNetwork(nstest.NetworkConfig{Name: "in2", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("fd01:203:405:2::/64")}})
-		inside = addHost("inside", nstest.Attachment{Network: "in", Addrs: []netip.Addr{localAddr}})
-		outside = addHost("outside", on("out")...)
-		router = addRouter(nstest.RouterConfig{Name: "router", Networks: []nstest.Attachment{{Network: "in"}, {Network: "in2"}, {Network: "out", NoGateway: true}}, NAT: nat})
+		plan.Network(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
+		plan.Network(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
+		plan.Network(nstest.NetworkConfig{Name: "in2", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("fd01:203:405:2::/64")}})
+		inside = plan.Host("inside", nstest.Attachment{Network: "in", Addrs: []netip.Addr{localAddr}})
+		outside = plan.Host("outside", plan.On("out")...)
+		router = plan.Router(nstest.RouterConfig{Name: "router", Networks: []nstest.Attachment{{Network: "in"}, {Network: "in2"}, {Network: "out", NoGateway: true}}, NAT: nat})
 		Expect(outside.AddRoute(nstest.Route{To: public, Via: addr6(router.Host, "out")})).To(Succeed())
 		serve(inside)
 		serve(outside)
@@ -99,10 +100,10 @@ var _ = Describe("NPTv6", func() {
 	})
 
 	It("tells hosts inside from those outside, though all are of one automatic prefix", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a", NoIPv4: true})
-		addNetwork(nstest.NetworkConfig{Name: "b", NoIPv4: true})
-		client, server := addHost("client", on("a")...), addHost("server", on("b")...)
-		r := addRouter(nstest.RouterConfig{Name: "r", Networks: on("a", "b"), NAT: []nstest.NAT{{Outside: "b", NPTv6: public}}})
+		plan.Network(nstest.NetworkConfig{Name: "a", NoIPv4: true})
+		plan.Network(nstest.NetworkConfig{Name: "b", NoIPv4: true})
+		client, server := plan.Host("client", plan.On("a")...), plan.Host("server", plan.On("b")...)
+		r := plan.Router(nstest.RouterConfig{Name: "r", Networks: plan.On("a", "b"), NAT: []nstest.NAT{{Outside: "b", NPTv6: public}}})
 		Expect(server.AddRoute(nstest.Route{To: public, Via: addr6(r.Host, "b")})).To(Succeed())
 		serve(server)
 		first, _, err := fetch(client, addr6(server, "b"), "")
@@ -153,7 +154,7 @@ var _ = Describe("NPTv6", func() {
 
 	It("leaves hosts inside to each other", func() {
 		build(nstest.NAT{Outside: "out", NPTv6: public})
-		neighbour := addHost("neighbour", on("in2")...)
+		neighbour := plan.Host("neighbour", plan.On("in2")...)
 		serve(neighbour)
 		first, _, err := fetch(inside, addr6(neighbour, "in2"), "")
 		Expect(err).NotTo(HaveOccurred())
@@ -171,11 +172,11 @@ var _ = Describe("NPTv6", func() {
 	})
 
 	DescribeTable("says what is wrong before anything is made", func(n nstest.NAT, reason string) {
-		addNetwork(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
-		addNetwork(nstest.NetworkConfig{Name: "in2", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("fd01:203:406:1::/64")}})
-		addNetwork(nstest.NetworkConfig{Name: "old", NoIPv6: true})
-		addNetwork(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
-		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "router", Networks: on("in", "in2", "old", "out"), NAT: []nstest.NAT{n}})
+		plan.Network(nstest.NetworkConfig{Name: "in", NoIPv4: true, Prefixes: []netip.Prefix{local}})
+		plan.Network(nstest.NetworkConfig{Name: "in2", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("fd01:203:406:1::/64")}})
+		plan.Network(nstest.NetworkConfig{Name: "old", NoIPv6: true})
+		plan.Network(nstest.NetworkConfig{Name: "out", NoIPv4: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/64")}})
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "router", Networks: plan.On("in", "in2", "old", "out"), NAT: []nstest.NAT{n}})
 		Expect(err).To(MatchError(ContainSubstring(reason)))
 		Expect(nstest.Current().Network("in").Hosts()).To(BeEmpty())
 	},

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 var _ = Describe("SetNAT", func() {
@@ -68,7 +69,7 @@ var _ = Describe("SetNAT", func() {
 
 	It("refuses what makes no sense, by name, and leaves what there is", func() {
 		w := newWorld(true, nstest.NAT{Outside: "internet"})
-		addNetwork("elsewhere")
+		plan.Network(nstest.NetworkConfig{Name: "elsewhere"})
 		inside := netip.AddrPortFrom(w.of(w.client), 80)
 		w.serveTCP()
 		c := mustCall(w.client, netip.AddrPortFrom(w.of(w.client), 4000), w.endpoint(0, 0))
@@ -95,13 +96,13 @@ var _ = Describe("SetNAT", func() {
 				{Network: "tcp", Port: 1, To: inside}, {Network: "tcp", Port: 1, To: inside},
 			}}},
 			`for IPv6, NAT66 is needed`: {{Outside: "internet", Forwards: []nstest.Forward{
-				{Network: "tcp", Port: 1, To: netip.AddrPortFrom(addr(w.client, "home", false), 80)},
+				{Network: "tcp", Port: 1, To: netip.AddrPortFrom(plan.Addr(w.client, "home", false), 80)},
 			}}},
 			`choose one`: {{Outside: "internet", NAT66: true, NPTv6: netip.MustParsePrefix("2001:db8::/64")}},
 			`5 NATs`:     make([]nstest.NAT, 5),
 		} {
 			Expect(w.router.SetNAT(nat...)).To(MatchError(ContainSubstring(says)))
-			_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "other", Networks: on("home", "internet"), NAT: nat})
+			_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "other", Networks: plan.On("home", "internet"), NAT: nat})
 			if says != `router "router" is not on the network "elsewhere", its Outside` && says != `router "router" is not on the network "nowhere"` {
 				Expect(err).To(MatchError(ContainSubstring(says)))
 			} else {

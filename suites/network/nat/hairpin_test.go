@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 // whoCalls sends a packet from one socket to an address and returns who it comes from at the other socket; the zero value
@@ -37,7 +38,7 @@ var _ = Describe("a NAT with hairpin", func() {
 			It("lets two hosts inside talk by their outside addresses, as those outside may: "+kind.String()+", "+family, func() {
 				nat := nstest.NAT{Outside: "internet", Kind: kind, Hairpin: true, NAT66: !is4}
 				w := newWorld(is4, nat)
-				neighbour := addHost("neighbour", "home")
+				neighbour := plan.Host("neighbour", plan.On("home")...)
 				w.serveUDP()
 				socket := func(h *nstest.Host) net.PacketConn { return listenPacket(h, netip.AddrPortFrom(w.of(h), 7000)) }
 				mine, theirs := socket(w.client), socket(neighbour)
@@ -63,7 +64,7 @@ var _ = Describe("a NAT with hairpin", func() {
 	for _, kind := range kinds {
 		It("lets hosts inside use the forwards of a "+kind.String()+" one", func() {
 			w := newWorld(true)
-			server := addHost("server", "home")
+			server := plan.Host("server", plan.On("home")...)
 			to := netip.AddrPortFrom(w.of(server), 8080)
 			go echo(listen(server, to))
 			nat := nstest.NAT{Outside: "internet", Kind: kind, Forwards: []nstest.Forward{{Network: "tcp", Port: 80, To: to}}}

@@ -11,18 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 var _ = Describe("hosts outside of a NAT, or behind another", func() {
 	// pair is two homes with a NAT of one kind each, and a host in each.
 	pair := func(kind nstest.NATKind) (w *world, hosts [2]*nstest.Host, at [2]netip.AddrPort) {
-		addNetwork("internet")
-		w = &world{is4: true, servers: [2]*nstest.Host{addHost("stun1", "internet"), addHost("stun2", "internet")}}
+		plan.Network(nstest.NetworkConfig{Name: "internet"})
+		w = &world{is4: true, servers: [2]*nstest.Host{plan.Host("stun1", plan.On("internet")...), plan.Host("stun2", plan.On("internet")...)}}
 		for i, name := range []string{"left", "right"} {
-			addNetwork(name)
-			addRouter(nstest.RouterConfig{Name: "router-" + name, Networks: on("internet", name), NAT: []nstest.NAT{{Outside: "internet", Kind: kind}}})
-			hosts[i] = addHost("host-"+name, name)
-			at[i] = netip.AddrPortFrom(addr(hosts[i], name, true), 5000)
+			plan.Network(nstest.NetworkConfig{Name: name})
+			plan.Router(nstest.RouterConfig{Name: "router-" + name, Networks: plan.On("internet", name), NAT: []nstest.NAT{{Outside: "internet", Kind: kind}}})
+			hosts[i] = plan.Host("host-"+name, plan.On(name)...)
+			at[i] = netip.AddrPortFrom(plan.Addr(hosts[i], name, true), 5000)
 		}
 		return w, hosts, at
 	}

@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 var _ = Describe("hosts behind a NAT", func() {
 	It("may use one port: each has a mapping of its own for all that it talks to, and gets what is its own", func() {
 		w := newWorld(true, nstest.NAT{Outside: "internet", Kind: nstest.AddressRestricted})
-		neighbour := addHost("neighbour", "home")
+		neighbour := plan.Host("neighbour", plan.On("home")...)
 		w.serveUDP()
 		w.serveTCP()
 		var seen []netip.AddrPort
@@ -42,7 +43,7 @@ var _ = Describe("hosts behind a NAT", func() {
 	It("have many connections at a time, each with an outside port of its own", func() {
 		w := newWorld(true, nstest.NAT{Outside: "internet"})
 		w.serveTCP()
-		neighbour := addHost("neighbour", "home")
+		neighbour := plan.Host("neighbour", plan.On("home")...)
 		seen := map[netip.AddrPort]bool{}
 		for i := range 100 {
 			for _, h := range []*nstest.Host{w.client, neighbour} {
@@ -123,7 +124,7 @@ var _ = Describe("hosts behind a NAT", func() {
 
 	It("do not get the port of a forward for their own", func() {
 		w := newWorld(true)
-		neighbour := addHost("neighbour", "home")
+		neighbour := plan.Host("neighbour", plan.On("home")...)
 		nat := nstest.NAT{Outside: "internet", Kind: nstest.FullCone, Forwards: []nstest.Forward{
 			{Network: "udp", Port: 5000, To: netip.AddrPortFrom(w.of(w.client), 5000)},
 		}}
@@ -135,16 +136,16 @@ var _ = Describe("hosts behind a NAT", func() {
 
 	It("are behind two NATs where the provider has one too", func() {
 		for _, n := range []string{"internet", "provider", "home"} {
-			addNetwork(n)
+			plan.Network(nstest.NetworkConfig{Name: n})
 		}
-		w := &world{is4: true, servers: [2]*nstest.Host{addHost("stun1", "internet"), addHost("stun2", "internet")}}
-		w.router = addRouter(nstest.RouterConfig{Name: "box", Networks: on("home", "provider"), NAT: []nstest.NAT{{Outside: "provider", Kind: nstest.FullCone}}})
-		carrier := addRouter(nstest.RouterConfig{Name: "carrier", Networks: on("provider", "internet"), NAT: []nstest.NAT{{Outside: "internet", Kind: nstest.FullCone}}})
-		w.client = addHost("client", "home")
+		w := &world{is4: true, servers: [2]*nstest.Host{plan.Host("stun1", plan.On("internet")...), plan.Host("stun2", plan.On("internet")...)}}
+		w.router = plan.Router(nstest.RouterConfig{Name: "box", Networks: plan.On("home", "provider"), NAT: []nstest.NAT{{Outside: "provider", Kind: nstest.FullCone}}})
+		carrier := plan.Router(nstest.RouterConfig{Name: "carrier", Networks: plan.On("provider", "internet"), NAT: []nstest.NAT{{Outside: "internet", Kind: nstest.FullCone}}})
+		w.client = plan.Host("client", plan.On("home")...)
 		w.serveUDP()
 		c := listenPacket(w.client, netip.AddrPortFrom(w.of(w.client), 0))
 		seen := w.seenUDP(c, 0, 0)
-		Expect(seen.Addr()).To(Equal(addr(carrier.Host, "internet", true)))
+		Expect(seen.Addr()).To(Equal(plan.Addr(carrier.Host, "internet", true)))
 		Expect(w.seenUDP(c, 1, 1)).To(Equal(seen))
 		Expect(w.arrives(listenPacket(w.client, netip.AddrPortFrom(w.of(w.client), 0)), 1, 1)).To(BeTrue())
 		By("the less permissive one counts")

@@ -10,14 +10,15 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 var _ = Describe("a mapping", func() {
 	It("ends when nothing was heard for as long as it may last", func() {
 		// Polls are further apart than the time limit of the one, and closer than that of the other.
 		const limit, pause = 2 * time.Second, 2500 * time.Millisecond
-		addNetwork("internet")
-		w := &world{is4: true, servers: [2]*nstest.Host{addHost("stun1", "internet"), addHost("stun2", "internet")}}
+		plan.Network(nstest.NetworkConfig{Name: "internet"})
+		w := &world{is4: true, servers: [2]*nstest.Host{plan.Host("stun1", plan.On("internet")...), plan.Host("stun2", plan.On("internet")...)}}
 		w.serveUDP()
 		w.serveTCP()
 		type home struct {
@@ -26,10 +27,10 @@ var _ = Describe("a mapping", func() {
 			connection    *caller
 		}
 		make := func(name string, nat nstest.NAT) *home {
-			addNetwork(name)
-			addRouter(nstest.RouterConfig{Name: "router-" + name, Networks: on("internet", name), NAT: []nstest.NAT{nat}})
-			h := addHost("host-"+name, name)
-			at := addr(h, name, true)
+			plan.Network(nstest.NetworkConfig{Name: name})
+			plan.Router(nstest.RouterConfig{Name: "router-" + name, Networks: plan.On("internet", name), NAT: []nstest.NAT{nat}})
+			h := plan.Host("host-"+name, plan.On(name)...)
+			at := plan.Addr(h, name, true)
 			m := &home{socket: listenPacket(h, netip.AddrPortFrom(at, 0)), other: listenPacket(h, netip.AddrPortFrom(at, 0))}
 			m.seen = w.seenUDP(m.socket, 0, 0)
 			m.connection = mustCall(h, netip.AddrPortFrom(at, 4000), w.endpoint(0, 0))

@@ -8,25 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 var _ = Describe("a router", func() {
 	It("is the gateway for hosts that are there and for those to come, in both families", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a"})
-		addNetwork(nstest.NetworkConfig{Name: "b"})
-		early := addHost("early", "a")
-		server := addHost("server", "b")
+		plan.Network(nstest.NetworkConfig{Name: "a"})
+		plan.Network(nstest.NetworkConfig{Name: "b"})
+		early := plan.Host("early", plan.On("a")...)
+		server := plan.Host("server", plan.On("b")...)
 		tellCallers(server)
 		By("without it, there is no way")
 		for _, is4 := range []bool{true, false} {
-			_, err := call(early, addr(server, "b", is4))
+			_, err := call(early, plan.Addr(server, "b", is4))
 			Expect(err).To(MatchError(unix.ENETUNREACH))
 		}
-		r := addRouter(nstest.RouterConfig{Name: "r", Networks: on("a", "b")})
-		late := addHost("late", "a")
+		r := plan.Router(nstest.RouterConfig{Name: "r", Networks: plan.On("a", "b")})
+		late := plan.Host("late", plan.On("a")...)
 		for _, client := range []*nstest.Host{early, late} {
 			for _, is4 := range []bool{true, false} {
-				Expect(call(client, addr(server, "b", is4))).To(Equal(addr(client, "a", is4).String()))
+				Expect(call(client, plan.Addr(server, "b", is4))).To(Equal(plan.Addr(client, "a", is4).String()))
 			}
 		}
 		first := nstest.Current().Network("a").Prefixes()[0].Addr().Next()
@@ -38,11 +39,11 @@ var _ = Describe("a router", func() {
 		Expect(nstest.Current().RemoveHost("r")).To(Succeed())
 		Expect(nstest.Current().Network("a").Gateway()).To(Equal(netip.Addr{}))
 		for _, is4 := range []bool{true, false} {
-			_, err := call(early, addr(server, "b", is4))
+			_, err := call(early, plan.Addr(server, "b", is4))
 			Expect(err).To(MatchError(unix.ENETUNREACH))
 		}
 		Expect(func() { nstest.Current().Router("r") }).To(PanicWith(ContainSubstring(`no router "r"`)))
-		addRouter(nstest.RouterConfig{Name: "r", Networks: on("a", "b")})
-		Expect(call(early, addr(server, "b", true))).To(Equal(early.Addr().String()))
+		plan.Router(nstest.RouterConfig{Name: "r", Networks: plan.On("a", "b")})
+		Expect(call(early, plan.Addr(server, "b", true))).To(Equal(early.Addr().String()))
 	})
 })

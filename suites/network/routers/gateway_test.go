@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 // defaultRoute is the next hop of a host's default route; "" if it has none.
@@ -22,50 +23,50 @@ func defaultRoute(h *nstest.Host, family string) string {
 var _ = Describe("the gateway of a network", func() {
 	It("is whoever has the address that the network was given", func() {
 		at := netip.MustParseAddr("192.0.2.254")
-		addNetwork(nstest.NetworkConfig{Name: "a", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Gateway: at})
-		addNetwork(nstest.NetworkConfig{Name: "b"})
-		server, h := addHost("server", "b"), addHost("h", "a")
+		plan.Network(nstest.NetworkConfig{Name: "a", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Gateway: at})
+		plan.Network(nstest.NetworkConfig{Name: "b"})
+		server, h := plan.Host("server", plan.On("b")...), plan.Host("h", plan.On("a")...)
 		tellCallers(server)
-		addRouter(nstest.RouterConfig{Name: "another", Networks: on("a")})
+		plan.Router(nstest.RouterConfig{Name: "another", Networks: plan.On("a")})
 		Expect(nstest.Current().Network("a").Gateway()).To(Equal(at))
 		Expect(defaultRoute(h, "-6")).To(BeEmpty())
 		Expect(defaultRoute(nstest.Current().Host("another"), "-4")).To(Equal(at.String()), "another router has a default route as any host")
 		_, err := call(h, server.Addr())
 		Expect(err).To(HaveOccurred(), "nobody has it yet")
 
-		r := addRouter(nstest.RouterConfig{Name: "r", Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{at}}, {Network: "b"}}})
+		r := plan.Router(nstest.RouterConfig{Name: "r", Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{at}}, {Network: "b"}}})
 		Eventually(call).WithArguments(h, server.Addr()).Should(Equal(h.Addr().String()), "the host asks for the address once a second")
-		Expect(defaultRoute(h, "-6")).To(Equal(addr(r.Host, "a", false).String()), "and it is the gateway of the other family, too")
-		Expect(call(h, addr(server, "b", false))).To(Equal(addr(h, "a", false).String()))
+		Expect(defaultRoute(h, "-6")).To(Equal(plan.Addr(r.Host, "a", false).String()), "and it is the gateway of the other family, too")
+		Expect(call(h, plan.Addr(server, "b", false))).To(Equal(plan.Addr(h, "a", false).String()))
 	})
 
 	It("is the first router, and the others go through it", func() {
 		for _, n := range []string{"office", "backbone", "lab"} {
-			addNetwork(nstest.NetworkConfig{Name: n})
+			plan.Network(nstest.NetworkConfig{Name: n})
 		}
-		first := addRouter(nstest.RouterConfig{Name: "first", Networks: on("office", "backbone")})
-		second := addRouter(nstest.RouterConfig{Name: "second", Networks: on("backbone", "lab")})
-		Expect(nstest.Current().Network("backbone").Gateway()).To(Equal(addr(first.Host, "backbone", true)))
-		Expect(defaultRoute(second.Host, "-4")).To(Equal(addr(first.Host, "backbone", true).String()))
+		first := plan.Router(nstest.RouterConfig{Name: "first", Networks: plan.On("office", "backbone")})
+		second := plan.Router(nstest.RouterConfig{Name: "second", Networks: plan.On("backbone", "lab")})
+		Expect(nstest.Current().Network("backbone").Gateway()).To(Equal(plan.Addr(first.Host, "backbone", true)))
+		Expect(defaultRoute(second.Host, "-4")).To(Equal(plan.Addr(first.Host, "backbone", true).String()))
 		Expect(defaultRoute(first.Host, "-4")).To(BeEmpty())
-		Expect(first.AddRoute(nstest.Route{To: nstest.Current().Network("lab").Prefixes()[0], Via: addr(second.Host, "backbone", true)})).To(Succeed())
-		bench, desk := addHost("bench", "lab"), addHost("desk", "office")
+		Expect(first.AddRoute(nstest.Route{To: nstest.Current().Network("lab").Prefixes()[0], Via: plan.Addr(second.Host, "backbone", true)})).To(Succeed())
+		bench, desk := plan.Host("bench", plan.On("lab")...), plan.Host("desk", plan.On("office")...)
 		tellCallers(desk)
 		Expect(call(bench, desk.Addr())).To(Equal(bench.Addr().String()))
 	})
 
 	It("is none for hosts that want none, and a router that is to be none is none", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a"})
+		plan.Network(nstest.NetworkConfig{Name: "a"})
 		host := func(name string, without bool) *nstest.Host {
 			h, err := nstest.Current().AddHost(nstest.HostConfig{Name: name, Networks: []nstest.Attachment{{Network: "a", NoGateway: without}}})
 			Expect(err).NotTo(HaveOccurred())
 			return h
 		}
 		early, with := host("early", true), host("with", false)
-		r := addRouter(nstest.RouterConfig{Name: "none", Networks: []nstest.Attachment{{Network: "a", NoGateway: true}}})
+		r := plan.Router(nstest.RouterConfig{Name: "none", Networks: []nstest.Attachment{{Network: "a", NoGateway: true}}})
 		Expect(nstest.Current().Network("a").Gateway().IsValid()).To(BeFalse())
 		Expect(defaultRoute(with, "-4")).To(BeEmpty())
-		gateway := addRouter(nstest.RouterConfig{Name: "gateway", Networks: on("a")}).Addr()
+		gateway := plan.Router(nstest.RouterConfig{Name: "gateway", Networks: plan.On("a")}).Addr()
 		late := host("late", true)
 		Expect(defaultRoute(with, "-4")).To(Equal(gateway.String()))
 		for _, h := range []*nstest.Host{early, late, r.Host} {
@@ -74,21 +75,21 @@ var _ = Describe("the gateway of a network", func() {
 	})
 
 	It("leaves alone the default route that a host has made for itself", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a"})
-		h := addHost("h", "a")
+		plan.Network(nstest.NetworkConfig{Name: "a"})
+		h := plan.Host("h", plan.On("a")...)
 		own := nstest.Route{Via: netip.MustParseAddr("10.2.7.7")}
 		Expect(h.AddRoute(own)).To(Succeed())
-		r := addRouter(nstest.RouterConfig{Name: "r", Networks: on("a")})
+		r := plan.Router(nstest.RouterConfig{Name: "r", Networks: plan.On("a")})
 		Expect(defaultRoute(h, "-4")).To(Equal("10.2.7.7"))
-		Expect(defaultRoute(h, "-6")).To(Equal(addr(r.Host, "a", false).String()))
+		Expect(defaultRoute(h, "-6")).To(Equal(plan.Addr(r.Host, "a", false).String()))
 		Expect(nstest.Current().RemoveHost("r")).To(Succeed())
 		Expect(defaultRoute(h, "-4")).To(Equal("10.2.7.7"))
 		Expect(defaultRoute(h, "-6")).To(BeEmpty())
 	})
 
 	It("serves the environment's own host, and hosts of all sorts that come at one time", func() {
-		addNetwork(nstest.NetworkConfig{Name: "far"})
-		far := addHost("far", "far")
+		plan.Network(nstest.NetworkConfig{Name: "far"})
+		far := plan.Host("far", plan.On("far")...)
 		tellCallers(far)
 		hosts := make([]*nstest.Host, 8)
 		var wait sync.WaitGroup
@@ -96,7 +97,7 @@ var _ = Describe("the gateway of a network", func() {
 			wait.Go(func() {
 				defer GinkgoRecover()
 				if i == 3 {
-					addRouter(nstest.RouterConfig{Name: "r", Networks: on("", "far"), NetOnly: true})
+					plan.Router(nstest.RouterConfig{Name: "r", Networks: plan.On("", "far"), NetOnly: true})
 					hosts[i] = nstest.Current().Self()
 					return
 				}
@@ -114,18 +115,18 @@ var _ = Describe("the gateway of a network", func() {
 
 var _ = Describe("a router that cannot be", func() {
 	It("is refused by name, and leaves nothing", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a"})
-		h := addHost("h", "a")
+		plan.Network(nstest.NetworkConfig{Name: "a"})
+		h := plan.Host("h", plan.On("a")...)
 		for says, cfg := range map[string]nstest.RouterConfig{
 			`router "r" is on no network`:                         {},
-			`there is no network "b"`:                             {Networks: on("a", "b")},
-			`is to be on network "a" twice`:                       {Networks: on("a", "a")},
+			`there is no network "b"`:                             {Networks: plan.On("a", "b")},
+			`is to be on network "a" twice`:                       {Networks: plan.On("a", "a")},
 			`is the address of host "h"`:                          {Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{h.Addr()}}}},
-			`router "r" is not on the network "lan", its Outside`: {Networks: on("a"), NAT64: &nstest.NAT64{Outside: "lan"}},
-			`with this metric in this table`:                      {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}, {To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}}},
-			`router "r" is not on network "b"`:                    {Networks: on("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "b"}}},
-			`there is nothing to translate`:                       {Networks: on("a"), NAT: []nstest.NAT{{Outside: "a"}}},
-			`host name "r r"`:                                     {Name: "r r", Networks: on("a")},
+			`router "r" is not on the network "lan", its Outside`: {Networks: plan.On("a"), NAT64: &nstest.NAT64{Outside: "lan"}},
+			`with this metric in this table`:                      {Networks: plan.On("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}, {To: netip.MustParsePrefix("192.0.2.0/24"), Network: "a"}}},
+			`router "r" is not on network "b"`:                    {Networks: plan.On("a"), Routes: []nstest.Route{{To: netip.MustParsePrefix("192.0.2.0/24"), Network: "b"}}},
+			`there is nothing to translate`:                       {Networks: plan.On("a"), NAT: []nstest.NAT{{Outside: "a"}}},
+			`host name "r r"`:                                     {Name: "r r", Networks: plan.On("a")},
 		} {
 			if cfg.Name == "" {
 				cfg.Name = "r"
@@ -135,9 +136,9 @@ var _ = Describe("a router that cannot be", func() {
 			Expect(nstest.Current().Network("a").Gateway().IsValid()).To(BeFalse(), says)
 			Expect(defaultRoute(h, "-4")).To(BeEmpty(), says)
 		}
-		r := addRouter(nstest.RouterConfig{Name: "r", Networks: on("a")})
+		r := plan.Router(nstest.RouterConfig{Name: "r", Networks: plan.On("a")})
 		Expect(r.Addr()).To(Equal(netip.MustParseAddr("10.2.0.1")), "name and address are free")
-		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: on("a")})
+		_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: plan.On("a")})
 		Expect(err).To(MatchError(unix.EEXIST))
 		Expect(nstest.Current().Network("a").Gateway()).To(Equal(r.Addr()))
 	})

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/plan"
 )
 
 // chain makes hosts `left` and `right` with three routers between them, which know the ways by static routes.
 func chain() (left, right *nstest.Host, routers [3]*nstest.Router) {
 	GinkgoHelper()
 	for _, name := range []string{"left", "a", "b", "right"} {
-		addNetwork(nstest.NetworkConfig{Name: name})
+		plan.Network(nstest.NetworkConfig{Name: name})
 	}
 	at := func(network string, n byte) []netip.Addr { // in both families
 		var out []netip.Addr
@@ -39,11 +40,11 @@ func chain() (left, right *nstest.Host, routers [3]*nstest.Router) {
 	transit := func(network string, n byte) nstest.Attachment {
 		return nstest.Attachment{Network: network, Addrs: at(network, n), NoGateway: true}
 	}
-	routers[0] = addRouter(nstest.RouterConfig{Name: "r1", Networks: []nstest.Attachment{{Network: "left"}, transit("a", 11)}, Routes: to("right", "a", 12)})
-	routers[1] = addRouter(nstest.RouterConfig{Name: "r2", Networks: []nstest.Attachment{transit("a", 12), transit("b", 12)},
+	routers[0] = plan.Router(nstest.RouterConfig{Name: "r1", Networks: []nstest.Attachment{{Network: "left"}, transit("a", 11)}, Routes: to("right", "a", 12)})
+	routers[1] = plan.Router(nstest.RouterConfig{Name: "r2", Networks: []nstest.Attachment{transit("a", 12), transit("b", 12)},
 		Routes: append(to("left", "a", 11), to("right", "b", 13)...)})
-	routers[2] = addRouter(nstest.RouterConfig{Name: "r3", Networks: []nstest.Attachment{transit("b", 13), {Network: "right"}}, Routes: to("left", "b", 12)})
-	return addHost("left", "left"), addHost("right", "right"), routers
+	routers[2] = plan.Router(nstest.RouterConfig{Name: "r3", Networks: []nstest.Attachment{transit("b", 13), {Network: "right"}}, Routes: to("left", "b", 12)})
+	return plan.Host("left", plan.On("left")...), plan.Host("right", plan.On("right")...), routers
 }
 
 // answerTo sends a packet from a host that dies after so many hops, or earlier, and returns who says so, and what: the type
@@ -93,10 +94,10 @@ var _ = Describe("a chain of three routers", func() {
 		left, right, routers := chain()
 		tellCallers(right)
 		for _, is4 := range []bool{true, false} {
-			to := addr(right, "right", is4)
-			Expect(call(left, to)).To(Equal(addr(left, "left", is4).String()))
+			to := plan.Addr(right, "right", is4)
+			Expect(call(left, to)).To(Equal(plan.Addr(left, "left", is4).String()))
 			exceeded := map[bool]byte{true: 11, false: 3}[is4]
-			for i, expected := range []netip.Addr{addr(routers[0].Host, "left", is4), addr(routers[1].Host, "a", is4), addr(routers[2].Host, "b", is4)} {
+			for i, expected := range []netip.Addr{plan.Addr(routers[0].Host, "left", is4), plan.Addr(routers[1].Host, "a", is4), plan.Addr(routers[2].Host, "b", is4)} {
 				who, kind, _ := answerTo(left, to, i+1)
 				Expect(who).To(Equal(expected))
 				Expect(kind).To(Equal(exceeded))
@@ -110,15 +111,15 @@ var _ = Describe("a chain of three routers", func() {
 	It("loses its way when one of them forgets a route", func() {
 		left, right, routers := chain()
 		tellCallers(right)
-		to := addr(right, "right", true)
-		route := nstest.Route{To: nstest.Current().Network("right").Prefixes()[0], Via: addr(routers[2].Host, "b", true)}
+		to := plan.Addr(right, "right", true)
+		route := nstest.Route{To: nstest.Current().Network("right").Prefixes()[0], Via: plan.Addr(routers[2].Host, "b", true)}
 		Expect(routers[1].AddRoute(route)).To(MatchError(unix.EEXIST))
 		Expect(routers[1].RemoveRoute(route)).To(Succeed())
 		Expect(routers[1].RemoveRoute(route)).To(MatchError(unix.ESRCH))
 		_, err := call(left, to)
 		Expect(err).To(MatchError(unix.ENETUNREACH))
 		who, kind, code := answerTo(left, to, 10)
-		Expect(who).To(Equal(addr(routers[1].Host, "a", true)))
+		Expect(who).To(Equal(plan.Addr(routers[1].Host, "a", true)))
 		Expect([]byte{kind, code}).To(Equal([]byte{3, 0}))
 		Expect(routers[1].AddRoute(route)).To(Succeed())
 		Expect(call(left, to)).To(Equal(left.Addr().String()))
@@ -127,7 +128,7 @@ var _ = Describe("a chain of three routers", func() {
 	It("says what its routes say of what goes nowhere", func() {
 		left, right, routers := chain()
 		for _, is4 := range []bool{true, false} {
-			to := addr(right, "right", is4)
+			to := plan.Addr(right, "right", is4)
 			only := netip.PrefixFrom(to, to.BitLen())
 			for _, c := range []struct {
 				kind   nstest.RouteType
@@ -139,7 +140,7 @@ var _ = Describe("a chain of three routers", func() {
 				route := nstest.Route{To: only, Type: c.kind}
 				Expect(routers[1].AddRoute(route)).To(Succeed())
 				who, kind, code := answerTo(left, to, 10)
-				Expect(who).To(Equal(addr(routers[1].Host, "a", is4)))
+				Expect(who).To(Equal(plan.Addr(routers[1].Host, "a", is4)))
 				Expect([2]byte{kind, code}).To(Equal(map[bool][2]byte{true: c.v4, false: c.v6}[is4]), c.kind.String())
 				Expect(routers[1].RemoveRoute(route)).To(Succeed())
 			}
@@ -149,7 +150,7 @@ var _ = Describe("a chain of three routers", func() {
 	It("drops without a word what goes to a blackhole", func() {
 		left, right, routers := chain()
 		tellCallers(right)
-		to := addr(right, "right", true)
+		to := plan.Addr(right, "right", true)
 		Expect(call(left, to)).To(Equal(left.Addr().String()))
 		route := nstest.Route{To: netip.PrefixFrom(to, 32), Type: nstest.Blackhole}
 		Expect(routers[1].AddRoute(route)).To(Succeed())
@@ -172,8 +173,8 @@ var _ = Describe("a chain of three routers", func() {
 
 var _ = Describe("a route", func() {
 	It("is preferred by its metric, and is of the table that it names", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a"})
-		h := addHost("h", "a")
+		plan.Network(nstest.NetworkConfig{Name: "a"})
+		h := plan.Host("h", plan.On("a")...)
 		far := netip.MustParsePrefix("192.0.2.0/24")
 		via := netip.MustParsePrefix("10.2.0.0/16").Addr().Next()
 		for _, metric := range []int{0, 100} {
@@ -193,9 +194,9 @@ var _ = Describe("a route", func() {
 	})
 
 	It("is refused by name where it makes no sense", func() {
-		addNetwork(nstest.NetworkConfig{Name: "a"})
-		addNetwork(nstest.NetworkConfig{Name: "b"})
-		h := addHost("h", "a", "b")
+		plan.Network(nstest.NetworkConfig{Name: "a"})
+		plan.Network(nstest.NetworkConfig{Name: "b"})
+		h := plan.Host("h", plan.On("a", "b")...)
 		prefix, via := netip.MustParsePrefix("192.0.2.0/24"), h.Addr().Next()
 		for says, route := range map[string]nstest.Route{
 			"neither To nor Via":                {},
@@ -212,7 +213,7 @@ var _ = Describe("a route", func() {
 		} {
 			Expect(h.AddRoute(route)).To(MatchError(ContainSubstring(says)))
 			if says != "is the host's own address" && says != "on several networks: say which" && says != `no link to network "c"` && says != "on no network of host \"h\"" {
-				_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: on("a", "b"), Routes: []nstest.Route{route}})
+				_, err := nstest.Current().AddRouter(nstest.RouterConfig{Name: "r", Networks: plan.On("a", "b"), Routes: []nstest.Route{route}})
 				Expect(err).To(MatchError(ContainSubstring(says)))
 			}
 		}
