@@ -39,11 +39,11 @@ type environment struct {
 	faults   map[int][][]string
 	flaps    map[int]*flap // numbered as the faults
 	number   int
-	nameless uint32  // how many hosts had no address from which to derive their MAC
-	plots    []*plot // for hosts to come
-	planning bool    // one is being made in the background, or could not be
-	built    int     // hosts that were asked for
-	announce bool    // a MAC address is or was not what follows from an IP address
+	nameless uint32        // how many hosts had no address from which to derive their MAC
+	plots    []*plot       // for hosts to come
+	planning chan struct{} // one is being made in the background, or, where this is closed, could not be
+	built    int           // hosts that were asked for
+	announce bool          // a MAC address is or was not what follows from an IP address
 	closed   bool
 	ended    chan struct{} // closed when close has finished
 	closeErr error

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func (h *host) boot(made pid1.Ran, zone *names.Zone) error {
 	if err != nil {
 		return err
 	}
-	return h.settle(p, zone)
+	return h.settle(p, zone)()
 }
 
 // attach plugs cables into the host and returns when frames pass through them.
@@ -227,10 +228,10 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 	}
 	e.tally()
 	var network, root pid1.Program
-	if pl := e.vacant(); pl != nil {
-		if err = h.settle(pl, e.zone); err != nil {
-			return nil, err
-		}
+	served := func() error { return nil }
+	if pl := e.vacant(ctx); pl != nil {
+		served = h.settle(pl, e.zone)
+		defer func() { _ = served() }() // before anything is taken apart
 		netns, err := h.route.NetNS()
 		if err != nil {
 			return nil, err
@@ -246,13 +247,25 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 		e.root.Host(&root, p.Name, h.own, addresses(cables))
 		programs = append(programs, &root)
 	}
-	var ran []pid1.Ran
-	if h.agent, h.child, ran, err = e.agent.ForkRun(uintptr(kinds), programs...); err != nil {
+	agent, forked, ran, err := e.agent.BeginFork(uintptr(kinds), programs...)
+	if err != nil {
 		return nil, &stepError{"start init", err}
 	}
+	fork := func() error {
+		child, err := forked()
+		if err != nil {
+			return &stepError{"start init", errors.Join(err, agent.Close())}
+		}
+		h.agent, h.child = agent, child
+		return nil
+	}
 	e.planNext()
-	// The host makes its root while its cables are plugged in.
-	if kinds.Has(ns.Net) {
+	// The host makes its root while its cables are plugged in. Where it is built on a plot, its init is forked meanwhile too.
+	planned := !kinds.Has(ns.Net)
+	if !planned {
+		if err = fork(); err != nil {
+			return nil, err
+		}
 		err = h.boot(ran[0], e.zone)
 	}
 	if err == nil {
@@ -263,7 +276,10 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 			err = &stepError{"attach network", err}
 		}
 	}
-	if !kinds.Has(ns.Net) {
+	if planned {
+		if ferr := fork(); ferr != nil {
+			return nil, cmp.Or(err, ferr)
+		}
 		if _, nerr := ran[0](); err == nil && nerr != nil {
 			err = &stepError{"enter network namespace", nerr}
 		}
@@ -272,6 +288,9 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 		if _, rerr := root(); err == nil && rerr != nil {
 			err = &stepError{"enter root", rerr}
 		}
+	}
+	if err == nil {
+		err = served()
 	}
 	if err == nil && r != nil {
 		err = r.begin(h)

@@ -1,11 +1,13 @@
 package keeper
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/names"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -119,22 +121,25 @@ const manyHosts = 3
 func (e *environment) planNext() {
 	e.mu.Lock()
 	home := e.hosts[self]
-	wanted := e.built >= manyHosts && len(e.plots) == 0 && !e.planning && !e.closed && home != nil && home.route != nil
-	e.planning = e.planning || wanted
+	wanted := e.built >= manyHosts && len(e.plots) == 0 && e.planning == nil && !e.closed && home != nil && home.route != nil
+	ready := make(chan struct{})
+	if wanted {
+		e.planning = ready
+	}
 	e.mu.Unlock()
 	if !wanted {
 		return
 	}
-	made := e.makePlots(1)
 	go func() {
-		files, err := made()
+		defer close(ready)
+		files, err := e.makePlots(1)()
 		if err != nil {
 			e.goHome(home, err) // and no further one is planned: the next host says what is lacking
 			return
 		}
 		plots, err := newPlots(files)
 		e.mu.Lock()
-		e.planning = false
+		e.planning = nil
 		if err == nil && !e.closed {
 			e.plots = append(e.plots, plots...)
 			plots = nil
@@ -165,10 +170,19 @@ func (e *environment) goHome(home *host, why error) {
 	}
 }
 
-// vacant is a plot that nobody has built on; nil if there is none.
-func (e *environment) vacant() *plot {
+// vacant is a plot that nobody has built on; nil if there is none. It waits for the one that is being made: the init, which
+// makes it, would begin with another one only after that.
+func (e *environment) vacant(ctx context.Context) *plot {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if ready := e.planning; ready != nil && len(e.plots) == 0 {
+		e.mu.Unlock()
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		}
+		e.mu.Lock()
+	}
 	if e.closed || len(e.plots) == 0 {
 		return nil
 	}
@@ -177,9 +191,11 @@ func (e *environment) vacant() *plot {
 	return p
 }
 
-// settle makes the plot the host's.
-func (h *host) settle(p *plot, zone *names.Zone) (err error) {
+// settle makes the plot the host's. Names are served in it once serving has returned, without an error.
+func (h *host) settle(p *plot, zone *names.Zone) (serving func() error) {
 	h.route = p.route
-	h.dns, err = names.Serve(zone, h.name, p.udp, p.tcp)
-	return err
+	var work sync.WaitGroup
+	var err error
+	work.Go(func() { h.dns, err = names.Serve(zone, h.name, p.udp, p.tcp) })
+	return func() error { work.Wait(); return err }
 }

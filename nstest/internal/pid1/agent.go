@@ -162,13 +162,24 @@ func (a *Agent) Start(p *Program) (*Child, error) {
 // Fork makes the init fork a further one with the given clone(2) flags, and returns the connection to it. The new
 // init is a child of this one and ends with it.
 func (a *Agent) Fork(cloneFlags uintptr) (*Agent, *Child, error) {
-	sub, child, _, err := a.ForkRun(cloneFlags)
-	return sub, child, err
+	sub, forked, _, err := a.BeginFork(cloneFlags)
+	if err != nil {
+		return nil, nil, err
+	}
+	child, err := forked()
+	if err != nil {
+		return nil, nil, errors.Join(err, sub.Close())
+	}
+	return sub, child, nil
 }
 
-// ForkRun is Fork, and Begin of the first programs in the new init, at most two. They are on their way before that init
-// exists, which saves it a wait.
-func (a *Agent) ForkRun(cloneFlags uintptr, first ...*Program) (sub *Agent, child *Child, ran []Ran, err error) {
+// A Forked waits for an init whose fork was begun. It must be called once, or the agent closed. After an error the connection
+// that was to lead to that init is still to be closed.
+type Forked func() (*Child, error)
+
+// BeginFork is Fork in two halves, and Begin of the first programs in the new init, at most two. They are on their way
+// before that init exists, which saves it a wait; where it never comes to exist, their errors are ErrGone.
+func (a *Agent) BeginFork(cloneFlags uintptr, first ...*Program) (sub *Agent, forked Forked, ran []Ran, err error) {
 	ours, theirs, err := Socket()
 	if err != nil {
 		return nil, nil, nil, err
@@ -181,11 +192,14 @@ func (a *Agent) ForkRun(cloneFlags uintptr, first ...*Program) (sub *Agent, chil
 	}
 	var p Program
 	p.File(theirs)
-	r, err := a.request(&p, kindFork, cloneFlags)
+	q, err := a.send(&p, kindFork, cloneFlags)
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, sub.Close())
 	}
-	return sub, r.child, ran, nil
+	return sub, func() (*Child, error) {
+		r, err := a.await(q)
+		return r.child, err
+	}, ran, nil
 }
 
 // receive takes one message; the caller holds reading, or listens. After an error other than EAGAIN, such as that the init does not

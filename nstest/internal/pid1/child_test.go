@@ -147,9 +147,14 @@ func TestForksWhileSomebodyBeginsToListen(t *testing.T) {
 			t.Cleanup(func() { a.Close(); child.PIDFD.Close(); <-child.Done() })
 			for range 3 {
 				work.Go(func() {
-					sub, child, ran, err := a.ForkRun(unix.CLONE_NEWPID, &pid1.Program{}, &pid1.Program{})
+					sub, forked, ran, err := a.BeginFork(unix.CLONE_NEWPID, &pid1.Program{}, &pid1.Program{})
 					if err != nil {
 						t.Error(err)
+						return
+					}
+					child, err := forked()
+					if err != nil {
+						t.Error(err, sub.Close())
 						return
 					}
 					for _, r := range ran {
