@@ -10,6 +10,8 @@ import (
 
 var _ = Describe("When the network fails", func() {
 	var shop *shop
+	// Views that were asked for while the network was cut may have arrived afterwards, and are counted.
+	fresh := And(HaveField("Status", http.StatusOK), HaveField("Name", "Green tea"), HaveField("Stale", false), HaveField("Views", BeNumerically(">=", 2)))
 
 	BeforeEach(func() {
 		shop = openShop()
@@ -28,7 +30,7 @@ var _ = Describe("When the network fails", func() {
 
 		By("healing the network")
 		partition.Heal()
-		Expect(shop.view("tea")).To(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 2}))
+		Expect(shop.view("tea")).To(fresh)
 	})
 
 	It("at the API's cable, customers see the last answer until it is plugged in again", func() {
@@ -38,6 +40,6 @@ var _ = Describe("When the network fails", func() {
 
 		By("plugging it in again")
 		Expect(shop.api.host.Link("").Up()).To(Succeed())
-		Eventually(shop.view).WithArguments("tea").Should(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 2}))
+		Eventually(shop.view).WithArguments("tea").Should(fresh)
 	})
 })
