@@ -1,0 +1,225 @@
+// Package tap sees the frames that pass the devices of a network namespace, through a ring of packet_mmap that the kernel
+// fills (packet(7); Documentation/networking/packet_mmap.rst).
+package tap
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
+)
+
+// A Frame is one that has passed a device.
+type Frame struct {
+	Device   int // its index
+	Time     time.Time
+	Outbound bool   // the device has sent it; otherwise it has received it
+	Data     []byte // the beginning, up to the tap's Snap; it is good until the call returns
+	Length   int    // of the whole frame, in bytes
+}
+
+// Config describes a tap.
+type Config struct {
+	Device int // the index of the only device that is listened at; 0 = all, also those that come later
+	Snap   int // how many bytes of each frame are kept; 0 = all, up to 128 KiB
+	Blocks int // of 256 KiB, in which frames wait until they are seen; what does not fit is lost. 0 = 16
+}
+
+const (
+	defaultBlocks = 16
+	blockSize     = 1 << 18 // a multiple of the page, on every architecture
+	maxFrame      = 1 << 17 // more than a device sends at a time by default, segments not yet cut included
+	// delay is after how many milliseconds the kernel hands over a block that is not full.
+	delay = 10
+)
+
+// A Tap is a ring and whoever takes frames from it.
+type Tap struct {
+	file *os.File
+	raw  interface {
+		Read(func(fd uintptr) bool) error
+	}
+	see func(Frame)
+
+	taking sync.Mutex // held by whoever takes frames
+	ring   []byte     // nil after Close
+	next   int        // the number of the block that is the next to be handed over
+
+	lost   atomic.Uint64
+	seen   atomic.Uint64
+	closed chan struct{}
+	done   chan struct{}
+}
+
+// Open listens in the network namespace that netns refers to, for which it needs CAP_NET_RAW and CAP_SYS_ADMIN in the user
+// namespace that owns that. see is called for every frame that passes after Open has returned, in their order, by one goroutine
+// at a time, and must be quick. The caller closes the tap, and netns, which is not needed any more.
+func Open(netns *os.File, cfg Config, see func(Frame)) (*Tap, error) {
+	t := &Tap{see: see, closed: make(chan struct{}), done: make(chan struct{})}
+	var fd int
+	err := ns.InNet(netns, func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0) // nothing before bind
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open tap: %w", err)
+	}
+	t.file = os.NewFile(uintptr(fd), "tap")
+	if err := t.listen(fd, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("open tap: %w", err), t.file.Close())
+	}
+	if t.raw, err = t.file.SyscallConn(); err != nil {
+		return nil, errors.Join(err, t.release())
+	}
+	go t.run()
+	return t, nil
+}
+
+// listen makes the ring and binds the socket.
+func (t *Tap) listen(fd int, cfg Config) error {
+	blocks := cmp.Or(cfg.Blocks, defaultBlocks)
+	request := unix.TpacketReq3{Block_size: blockSize, Block_nr: uint32(blocks), Frame_size: blockSize, Frame_nr: uint32(blocks), Retire_blk_tov: delay}
+	snap := cmp.Or(cfg.Snap, maxFrame)
+	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(snap)}})
+	if err != nil {
+		return err
+	}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: (*unix.SockFilter)(unsafe.Pointer(&program[0]))}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
+		return os.NewSyscallError("set PACKET_VERSION", err)
+	}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter); err != nil {
+		return os.NewSyscallError("set SO_ATTACH_FILTER", err)
+	}
+	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
+		return os.NewSyscallError("set PACKET_RX_RING", err)
+	}
+	if t.ring, err = unix.Mmap(fd, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
+	all := uint16(unix.ETH_P_ALL)
+	err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: cfg.Device})
+	if err != nil {
+		return errors.Join(os.NewSyscallError("bind", err), unix.Munmap(t.ring))
+	}
+	return nil
+}
+
+// run takes frames as they come, until the tap is closed.
+func (t *Tap) run() {
+	defer close(t.done)
+	_ = t.raw.Read(func(uintptr) bool {
+		t.take()
+		select {
+		case <-t.closed:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// Flush returns when every frame that has passed before was seen. It waits until the kernel hands over the block that they are in.
+func (t *Tap) Flush() error {
+	conn, err := t.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for {
+		var polled error
+		if !t.take() {
+			return nil
+		}
+		err := conn.Control(func(fd uintptr) {
+			_, polled = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, delay)
+		})
+		if err = errors.Join(err, polled); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// take sees the frames of the blocks that were handed over, and reports whether there are some in the one that is not yet.
+func (t *Tap) take() (more bool) {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	for t.ring != nil {
+		block := t.ring[t.next*blockSize:][:blockSize:blockSize]
+		h := (*unix.TpacketHdrV1)(unsafe.Pointer(&block[unsafe.Offsetof(unix.TpacketBlockDesc{}.Hdr)]))
+		if atomic.LoadUint32(&h.Block_status)&unix.TP_STATUS_USER == 0 {
+			return atomic.LoadUint32(&h.Num_pkts) > 0
+		}
+		t.takeBlock(block[h.Offset_to_first_pkt:], int(h.Num_pkts))
+		atomic.StoreUint32(&h.Num_pkts, 0) // the kernel does so only when it comes to the block again
+		atomic.StoreUint32(&h.Block_status, unix.TP_STATUS_KERNEL)
+		t.next = (t.next + 1) % (len(t.ring) / blockSize)
+	}
+	return false
+}
+
+// takeBlock sees n frames, of which b begins with the first.
+func (t *Tap) takeBlock(b []byte, n int) {
+	for ; n > 0; n-- {
+		h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&b[0]))
+		link := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&b[tpacketAlign(unix.SizeofTpacket3Hdr)]))
+		t.seen.Add(1)
+		t.see(Frame{
+			Device: int(link.Ifindex), Time: time.Unix(int64(h.Sec), int64(h.Nsec)), Outbound: link.Pkttype == unix.PACKET_OUTGOING,
+			Data: b[h.Mac:][:h.Snaplen:h.Snaplen], Length: int(h.Len),
+		})
+		b = b[h.Next_offset:]
+	}
+}
+
+func tpacketAlign(n int) int { return (n + unix.TPACKET_ALIGNMENT - 1) &^ (unix.TPACKET_ALIGNMENT - 1) }
+
+// Statistics are how many frames were seen, and how many were lost because they came faster than they were taken.
+func (t *Tap) Statistics() (seen, lost uint64, err error) {
+	conn, err := t.file.SyscallConn()
+	if err != nil {
+		return t.seen.Load(), t.lost.Load(), err
+	}
+	var asked error
+	err = conn.Control(func(fd uintptr) {
+		var s *unix.TpacketStatsV3
+		if s, asked = unix.GetsockoptTpacketStatsV3(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); asked == nil {
+			t.lost.Add(uint64(s.Drops)) // the kernel begins anew with each question
+		}
+	})
+	return t.seen.Load(), t.lost.Load(), errors.Join(err, asked)
+}
+
+// Close ends the tap. Frames that have passed before are seen. It may be called again.
+func (t *Tap) Close() error {
+	select {
+	case <-t.closed:
+		return net.ErrClosed
+	default:
+	}
+	close(t.closed)
+	err := t.Flush()
+	if derr := t.file.SetReadDeadline(time.Unix(1, 0)); derr != nil { // run goes on waiting otherwise
+		err = errors.Join(err, derr)
+	}
+	<-t.done
+	return errors.Join(err, t.release())
+}
+
+// release gives the ring back. The kernel waits until no processor is at work with the socket, some milliseconds.
+func (t *Tap) release() error {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	ring := t.ring
+	t.ring = nil
+	return errors.Join(unix.Munmap(ring), t.file.Close())
+}
