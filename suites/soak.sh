@@ -27,7 +27,7 @@ for suite in uts ipc pid mount network user cgroup time proc hygiene devices sec
 	properties="$properties ./suites/$suite"
 done
 networks=
-for suite in daemons firewall ipv6 links names nat outbound routers segments serve topology; do
+for suite in capture daemons firewall ipv6 links names nat outbound routers segments serve topology; do
 	networks="$networks ./suites/network/$suite"
 done
 

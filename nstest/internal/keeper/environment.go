@@ -37,7 +37,8 @@ type environment struct {
 	networks []*network
 	procs    map[int]*process
 	faults   map[int][][]string
-	flaps    map[int]*flap // numbered as the faults
+	flaps    map[int]*flap    // numbered as the faults
+	captures map[int]*capture // likewise
 	number   int
 	nameless uint32        // how many hosts had no address from which to derive their MAC
 	plots    []*plot       // for hosts to come
@@ -96,7 +97,7 @@ func Steps() []string {
 // open makes an environment, with plots for hosts to come. When it fails, everything that was made is gone again.
 func (s *server) open(ctx context.Context, params wire.OpenParams, hostsToCome int) (*environment, error) {
 	e := &environment{cell: cell{server: s}, params: params, hostsToCome: hostsToCome, hosts: map[string]*host{}, procs: map[int]*process{},
-		faults: map[int][][]string{}, zone: &names.Zone{}, ended: make(chan struct{})}
+		faults: map[int][][]string{}, captures: map[int]*capture{}, zone: &names.Zone{}, ended: make(chan struct{})}
 	for _, st := range steps {
 		err := ctx.Err()
 		if err == nil {
@@ -189,8 +190,8 @@ func (e *environment) close() error {
 	}
 	e.closed = true
 	hosts, networks := maps.Clone(e.hosts), e.networks // a host that is being made may still be taken out of the map
-	procs, plots := e.procs, e.plots
-	e.procs, e.plots = map[int]*process{}, nil
+	procs, plots, captures := e.procs, e.plots, e.captures
+	e.procs, e.plots, e.captures = map[int]*process{}, nil, map[int]*capture{}
 	e.mu.Unlock()
 	defer close(e.ended)
 
@@ -208,6 +209,7 @@ func (e *environment) close() error {
 	for _, p := range procs {
 		errs = append(errs, p.child.PIDFD.Close())
 	}
+	errs = append(errs, closeCaptures(captures))
 	for _, n := range networks {
 		e.server.pool.Put(n.lan)
 	}

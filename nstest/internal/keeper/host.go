@@ -127,6 +127,7 @@ func (h *host) attach(ctx context.Context, e *environment, cables []*cable) erro
 			return err
 		}
 		c.port = ids[0]
+		c.label(c.port, h.name)
 		c.configure(&msgs)
 	}
 	if err := h.route.Send(&msgs); err != nil {

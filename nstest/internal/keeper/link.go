@@ -175,6 +175,7 @@ func (e *environment) adopt(h *host, c *cable, port lan.PortID) error {
 	defer e.mu.Unlock()
 	h.mu.Lock()
 	c.port = port
+	c.label(port, h.name)
 	if !slices.Contains(h.cables, c) {
 		h.cables = append(slices.Clone(h.cables), c)
 		slices.SortFunc(h.cables, func(a, b *cable) int { return a.index - b.index })
@@ -350,6 +351,7 @@ func (e *environment) carry(ctx context.Context, h *host, c *cable, to *network)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	from.leave(h.name)
+	from.labels.Delete(port)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	was := c.subnet()

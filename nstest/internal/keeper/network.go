@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -32,6 +33,8 @@ type network struct {
 	members map[string]net.HardwareAddr // who has a cable to it, by the hosts' keys
 
 	router *cable // of the router that is the gateway; nil if there is none
+
+	labels sync.Map // what hangs on the ports of the switch: a label by lan.PortID
 }
 
 // firstNumber is that of the first automatic address.
@@ -242,6 +245,12 @@ func (e *environment) enlist(n *network) (*network, error) {
 	if e.closed {
 		e.server.pool.Put(n.lan)
 		return nil, e.closedError()
+	}
+	if err := e.listenAll(n); err != nil {
+		if n.lan != nil {
+			e.server.pool.Put(n.lan)
+		}
+		return nil, err
 	}
 	e.networks = append(e.networks, n)
 	return n, nil

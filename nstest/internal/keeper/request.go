@@ -112,6 +112,19 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return only(e.borrow(p)) })
 	case wire.MethodGiveBack:
 		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return nil, nil, e.giveBack(p) })
+	case wire.MethodCapture:
+		return answer(req, func(p wire.CaptureParams) (any, []*os.File, error) {
+			if len(req.Files) != 1 {
+				return nil, nil, refuse(unix.EINVAL, "a capture needs one file, not %d", len(req.Files))
+			}
+			file := req.Files[0]
+			req.Files = nil
+			return only(e.capture(p, file))
+		})
+	case wire.MethodFlush:
+		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.flushCapture(p.Capture)) })
+	case wire.MethodStop:
+		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.stopCapture(p.Capture)) })
 	case wire.MethodTrunk:
 		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+	"github.com/hermetic-go/nstest/nstest/internal/tap"
 )
 
 // ErrReleased is returned by the methods of a Switch that was put back.
@@ -31,6 +32,8 @@ type Switch struct {
 	ports  map[PortID]bool // that were attached, whether or not they have vanished
 	trunks map[PortID]bool // those among them that lead to switches
 	next   int             // index of the next port; never used twice in a lease, since a port that vanished may still be on its way
+
+	taps []*tap.Tap // guarded by portMu
 
 	hub bool // written before the first port is attached
 }
@@ -72,6 +75,13 @@ func (s *Switch) use() (b *bridge, done func(), err error) {
 // release ends the lease and returns the bridge, the first time, and whether it ever had a port.
 func (s *Switch) release() (b *bridge, used bool) {
 	s.end(ErrReleased)
+	s.portMu.Lock()
+	taps := s.taps
+	s.taps = nil
+	s.portMu.Unlock()
+	for _, t := range taps {
+		_ = t.Close() // whoever has it may have closed it
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, s.bridge = s.bridge, nil

@@ -89,6 +89,26 @@ func (z *Zone) Ask(u *Upstream) {
 	z.upstream = u
 }
 
+// Addresses are those of a host; none if there is no such name.
+func (z *Zone) Addresses(name string) []netip.Addr {
+	z.mu.RLock()
+	defer z.mu.RUnlock()
+	return slices.Clone(z.forward[dns.CanonicalName(name)])
+}
+
+// Names are the hosts' names, by their addresses.
+func (z *Zone) Names() map[netip.Addr][]string {
+	z.mu.RLock()
+	defer z.mu.RUnlock()
+	names := map[netip.Addr][]string{}
+	for key, addrs := range z.forward {
+		for _, a := range addrs {
+			names[a] = append(names[a], strings.TrimSuffix(key, "."))
+		}
+	}
+	return names
+}
+
 // Remove makes name unknown. Removing an unknown name does nothing.
 func (z *Zone) Remove(name string) {
 	z.mu.Lock()

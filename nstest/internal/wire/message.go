@@ -41,6 +41,9 @@ const (
 	MethodQueries     = "queries"     // nothing → QueriesResult
 	MethodBorrow      = "borrow"      // BorrowParams → BorrowResult
 	MethodGiveBack    = "giveback"    // BorrowParams → nothing
+	MethodCapture     = "capture"     // CaptureParams, a file → CaptureResult
+	MethodFlush       = "flush"       // CaptureResult → CaptureStats
+	MethodStop        = "stop"        // CaptureResult → CaptureStats: the file is complete
 	MethodTopology    = "topology"    // nothing → TopologyResult
 	MethodTrunk       = "trunk"       // TrunkParams → nothing
 	MethodDescribe    = "describe"    // nothing → OpenResult
@@ -266,6 +269,26 @@ type FlapParams struct {
 
 // BorrowParams name a network device of the machine that a host is to have, or to give back.
 type BorrowParams struct{ Host, Device string }
+
+// CaptureParams say which packets are written to the file that comes with them: those on the cables of a host, or on one of
+// them, or on all of the environment.
+type CaptureParams struct {
+	Host, Network string // "" = all
+	Filter        string
+	Snap          int   // bytes of each packet
+	Limit         int64 // bytes of the file
+}
+
+// CaptureResult is a capture's number.
+type CaptureResult struct{ Capture int }
+
+// CaptureStats are counted from the beginning of a capture.
+type CaptureStats struct {
+	Packets uint64 // written
+	Lost    uint64 // by the kernel, because nobody took them in time
+	Omitted uint64 // because the file is as large as it may be
+	Bytes   int64  // of the file
+}
 
 // TrunkParams pull or plug the cable between the switches of two networks.
 type TrunkParams struct {

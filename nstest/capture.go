@@ -1,0 +1,121 @@
+package nstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// CaptureConfig says which packets are captured, and where to.
+type CaptureConfig struct {
+	// Path is the file, which is made, or written anew if it exists: a path of the program that calls. It has the format
+	// pcapng, which Wireshark, tshark and tcpdump read. It is required.
+	Path string
+
+	// Filter chooses packets by an expression of pcap-filter(7), in which hosts of the environment can be named: "host web
+	// and tcp port 80". Known are the primitives that are about Ethernet, ARP, IPv4, IPv6, TCP, UDP, SCTP and ICMP, and
+	// comparisons of bytes such as tcp[tcpflags] & tcp-syn != 0, over IPv6 too. Default: all packets.
+	Filter string
+
+	// Snap is how many bytes of each packet are kept. Default: all.
+	Snap int
+
+	// Limit is how many bytes the file may have; what comes later is counted and left out. Default: 256 MiB.
+	Limit int64
+}
+
+// CaptureStats are counted from the beginning of a capture.
+type CaptureStats struct {
+	Packets uint64 // written to the file
+	Lost    uint64 // by the kernel, or because the file was too slow
+	Omitted uint64 // because the file has reached its limit
+	Bytes   int64  // of the file
+}
+
+const defaultCaptureLimit = 256 << 20
+
+// A Capture writes packets to a file until Stop, or the end of the environment. The file can be read at any time, also after
+// the program was killed: what has passed is in it within milliseconds, and for certain after Flush.
+//
+// Each packet is there where it leaves a host and where it arrives: as one of the interface "web/eth0" or "db/eth0", outbound
+// or inbound. What a host sends and nobody gets is there once. Names of hosts are in the file, for readers to show. Packets
+// larger than the MTU are what the hosts' kernels hand to each other in one piece (segmentation offload, as on any veth).
+//
+// What a host sends to itself passes no cable, and is not captured.
+type Capture struct {
+	env    *Env
+	number int
+	path   string
+}
+
+// Capture captures what passes the cable, from when it has returned: what the host sends and what it gets, unaffected by what
+// the host does with its device. A link to a network over another one has no cable of its own: capture that to the network below.
+func (l *Link) Capture(cfg CaptureConfig) (*Capture, error) {
+	return l.host.env.capture("capture link of", l.host, l.Network(), cfg)
+}
+
+// Capture captures what passes the host's cables, those that it gets later too.
+func (h *Host) Capture(cfg CaptureConfig) (*Capture, error) {
+	return h.env.capture("capture", h, "", cfg)
+}
+
+// Capture captures what passes all cables of the environment, those that come later too.
+func (e *Env) Capture(cfg CaptureConfig) (*Capture, error) {
+	return e.capture("capture", nil, "", cfg)
+}
+
+func (e *Env) capture(op string, h *Host, network string, cfg CaptureConfig) (*Capture, error) {
+	p := wire.CaptureParams{Network: network, Filter: cfg.Filter, Snap: cfg.Snap, Limit: cfg.Limit}
+	if h != nil {
+		p.Host = h.name
+	}
+	if p.Limit == 0 {
+		p.Limit = defaultCaptureLimit
+	}
+	c, err := e.beginCapture(p, cfg)
+	return c, wrap(op, e.name, p.Host, err)
+}
+
+func (e *Env) beginCapture(p wire.CaptureParams, cfg CaptureConfig) (*Capture, error) {
+	switch {
+	case cfg.Path == "":
+		return nil, errors.New("a capture needs a file: set CaptureConfig.Path")
+	case cfg.Snap < 0 || cfg.Limit < 0:
+		return nil, fmt.Errorf("snap %d, limit %d: neither can be negative", cfg.Snap, cfg.Limit)
+	}
+	file, err := os.OpenFile(cfg.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var r wire.CaptureResult
+	if _, err := e.callFiles(context.Background(), wire.MethodCapture, p, &r, file); err != nil {
+		return nil, err
+	}
+	return &Capture{env: e, number: r.Capture, path: cfg.Path}, nil
+}
+
+// Path is the file.
+func (c *Capture) Path() string { return c.path }
+
+// Flush returns when everything that passed before is in the file.
+func (c *Capture) Flush() (CaptureStats, error) {
+	var s wire.CaptureStats
+	err := c.env.call(context.Background(), wire.MethodFlush, wire.CaptureResult{Capture: c.number}, &s)
+	return CaptureStats(s), wrap("flush capture", c.env.name, "", err)
+}
+
+// Stop completes the file, with everything that passed before. It may be called again, and after the end of the environment,
+// which has completed the file then; the result is zero in these cases.
+func (c *Capture) Stop() (CaptureStats, error) {
+	var s wire.CaptureStats
+	err := c.env.call(context.Background(), wire.MethodStop, wire.CaptureResult{Capture: c.number}, &s)
+	if errors.Is(err, ErrClosed) || errors.Is(err, unix.ESHUTDOWN) || errors.Is(err, unix.ENOENT) || errors.Is(err, wire.ErrClosed) {
+		return CaptureStats{}, nil
+	}
+	return CaptureStats(s), wrap("stop capture", c.env.name, "", err)
+}

@@ -1,0 +1,200 @@
+package capture_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hermetic-go/nstest/nstest"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("A capture", func() {
+	var env *nstest.Env
+	var web, db *nstest.Host
+	BeforeEach(func() {
+		env = nstest.Current()
+		web, db = env.Host("web"), env.Host("db")
+	})
+	const udp = "udp port 5000"
+
+	It("of an environment has each packet where it leaves and where it arrives", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: udp})
+		send(web, "db", "5000", "hello")
+		Expect(stop(c)).To(And(HaveField("Packets", BeEquivalentTo(2)), HaveField("Lost", BeZero()), HaveField("Omitted", BeZero())))
+		Expect(read(c.Path(), "frame.interface_name", "frame.packet_flags_direction", "ip.src", "ip.dst", "udp.dstport", "frame.len")).To(Equal([]string{
+			fmt.Sprintf("web/eth0 0x00000002 %s %s 5000 47", web.Addr(), db.Addr()),
+			fmt.Sprintf("db/eth0 0x00000001 %s %s 5000 47", web.Addr(), db.Addr()),
+		}))
+	})
+	It("knows the names of hosts", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: udp})
+		send(web, "db", "5000", "hello")
+		stop(c)
+		Expect(tshark(c.Path(), "-NnN", "-T", "fields", "-e", "ip.src_host", "-e", "ip.dst_host")).To(HaveEach("web\tdb"))
+	})
+	It("of a host has what that one sends and gets, and nothing else", func() {
+		c := begin(db.Capture, nstest.CaptureConfig{Filter: udp})
+		send(web, "db", "5000", "to db")
+		send(db, "web", "5000", "from db")
+		send(web, "self", "5000", "to self")
+		stop(c)
+		Expect(read(c.Path(), "frame.interface_name", "frame.packet_flags_direction", "frame.len")).To(Equal([]string{"db/eth0 0x00000001 47", "db/eth0 0x00000002 49"}))
+	})
+	It("of a link has not what passes another of the host's", func() {
+		_, err := env.AddNetwork(nstest.NetworkConfig{Name: "back", NoIPv6: true})
+		Expect(err).NotTo(HaveOccurred())
+		both, err := env.AddHost(nstest.HostConfig{Name: "both", Networks: []nstest.Attachment{{Network: "lan"}, {Network: "back"}}})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = env.AddHost(nstest.HostConfig{Name: "far", Networks: []nstest.Attachment{{Network: "back"}}})
+		Expect(err).NotTo(HaveOccurred())
+		lan, back := begin(both.Link("lan").Capture, nstest.CaptureConfig{Filter: udp}), begin(both.Link("back").Capture, nstest.CaptureConfig{Filter: udp})
+		send(both, "web", "5000", "lan")
+		send(both, "far", "5000", "on the back")
+		stop(lan)
+		stop(back)
+		Expect(read(lan.Path(), "frame.interface_name", "frame.len")).To(Equal([]string{"both/eth0 45"}))
+		Expect(read(back.Path(), "frame.interface_name", "frame.len")).To(Equal([]string{"both/eth1 53"}))
+	})
+	It("goes on with hosts, links and networks that come later", func() {
+		c, one := begin(env.Capture, nstest.CaptureConfig{Filter: udp}), begin(web.Capture, nstest.CaptureConfig{Filter: udp})
+		_, err := env.AddNetwork(nstest.NetworkConfig{Name: "later", NoIPv6: true})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = env.AddHost(nstest.HostConfig{Name: "late", Networks: []nstest.Attachment{{Network: "later"}}})
+		Expect(err).NotTo(HaveOccurred())
+		link, err := web.AddLink(nstest.Attachment{Network: "later"})
+		Expect(err).NotTo(HaveOccurred())
+		send(web, "late", "5000", "hello")
+		Expect(link.Remove()).To(Succeed())
+		stop(c)
+		stop(one)
+		Expect(read(c.Path(), "frame.interface_name")).To(Equal([]string{"web/eth1", "late/eth0"}))
+		Expect(read(one.Path(), "frame.interface_name")).To(Equal([]string{"web/eth1"}))
+		Expect(tshark(c.Path(), "-NnN", "-T", "fields", "-e", "ip.dst_host")).To(HaveEach("late"))
+	})
+	It("has a link that was moved", func() {
+		_, err := env.AddNetwork(nstest.NetworkConfig{Name: "other", NoIPv6: true})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = env.AddHost(nstest.HostConfig{Name: "there", Networks: []nstest.Attachment{{Network: "other"}}})
+		Expect(err).NotTo(HaveOccurred())
+		c := begin(web.Link("").Capture, nstest.CaptureConfig{Filter: udp})
+		Expect(web.Link("").Move("other")).To(Succeed())
+		Expect(web.Link("").Renew()).To(Succeed())
+		send(web, "there", "5000", "hello")
+		stop(c)
+		Expect(read(c.Path(), "frame.interface_name")).To(Equal([]string{"web/eth0"}))
+	})
+	It("has whole frames, or as much of them as is wanted", func() {
+		text := strings.Repeat("0123456789", 140)
+		whole, part := begin(web.Capture, nstest.CaptureConfig{Filter: udp}), begin(web.Capture, nstest.CaptureConfig{Filter: udp, Snap: 60})
+		send(web, "db", "5000", text)
+		stop(whole)
+		stop(part)
+		Expect(read(whole.Path(), "frame.len", "frame.cap_len", "data.data")).To(Equal([]string{fmt.Sprintf("1442 1442 %x", text)}))
+		Expect(read(part.Path(), "frame.len", "frame.cap_len")).To(Equal([]string{"1442 60"}))
+	})
+	It("has the stream of a connection as it was", func() {
+		body := bytes.Repeat([]byte("all of it "), 50_000)
+		c := begin(web.Capture, nstest.CaptureConfig{Filter: "tcp port 80 and host db"})
+		serve(db, body)
+		Expect(get(web, "http://"+db.Addr().String()+"/")).To(Equal(body))
+		stats := stop(c)
+		Expect(stats.Lost).To(BeZero())
+		Expect(read(c.Path(), "frame.number")).To(HaveLen(int(stats.Packets)))
+		Expect(tshark(c.Path(), "-Y", "tcp.analysis.lost_segment")).To(BeEmpty(), "a gap")
+		Expect(tshark(c.Path(), "-Y", "http.response", "-T", "fields", "-e", "http.content_length")).To(Equal([]string{"500000"}))
+	})
+	It("can be read while it goes on", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: udp})
+		for i := range 3 {
+			send(web, "db", "5000", "hello")
+			stats, err := c.Flush()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(stats.Packets).To(BeEquivalentTo(2 * (i + 1)))
+			Expect(read(c.Path(), "frame.len")).To(HaveLen(2 * (i + 1)))
+			info, err := os.Stat(c.Path())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(info.Size()).To(Equal(stats.Bytes))
+		}
+	})
+	It("does not grow above its limit", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: udp, Limit: 4000})
+		for range 50 {
+			send(web, "db", "5000", "hello")
+		}
+		stats := stop(c)
+		Expect(stats.Omitted).To(And(BeNumerically(">", 50), BeNumerically("<", 100)))
+		Expect(stats.Packets + stats.Omitted).To(BeEquivalentTo(100))
+		info, err := os.Stat(c.Path())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(info.Size()).To(And(BeNumerically("<=", 4000), BeNumerically("==", stats.Bytes)))
+		Expect(read(c.Path(), "frame.len")).To(HaveLen(int(stats.Packets)))
+	})
+	It("has what nobody gets where it was sent", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: udp})
+		sent := func() {
+			GinkgoHelper()
+			conn, err := web.DialContext(GinkgoT().Context(), "udp4", db.Addr().String()+":5000")
+			Expect(err).NotTo(HaveOccurred())
+			defer conn.Close()
+			_, err = conn.Write([]byte("x"))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		sent()
+		_, err := c.Flush()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(read(c.Path(), "frame.interface_name")).To(Equal([]string{"web/eth0", "db/eth0"}), "the control: it arrives")
+		Expect(db.Link("").Down()).To(Succeed())
+		sent()
+		stop(c)
+		seen := read(c.Path(), "frame.interface_name")[2:] // by all others too: the switch does not know any more where it is
+		Expect(seen).To(And(ContainElement("web/eth0"), Not(ContainElement("db/eth0"))))
+	})
+	It("ends with its environment, and its file is whole", func() {
+		other := nstest.New(GinkgoTB(), nstest.Config{})
+		path := file()
+		c := begin(other.Capture, nstest.CaptureConfig{Path: path, Filter: "icmp6 or udp"})
+		_, err := other.Self().DialContext(GinkgoT().Context(), "udp4", other.Host("a").Addr().String()+":9")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(other.Close()).To(Succeed())
+		Expect(stop(c)).To(BeZero())
+		read(path, "frame.len")
+	})
+	It("is refused where it makes no sense", func() {
+		for want, cfg := range map[string]nstest.CaptureConfig{
+			"set CaptureConfig.Path":                           {},
+			`"nobody" is neither an address nor the name of a`: {Path: file(), Filter: "host nobody"},
+			"neither can be negative":                          {Path: file(), Snap: -1},
+			"no such file or directory":                        {Path: "/nowhere/file"},
+			"a capture is written to a regular file":           {Path: "/dev/null"},
+		} {
+			_, err := env.Capture(cfg)
+			Expect(err).To(MatchError(ContainSubstring(want)))
+		}
+		_, err := env.AddNetwork(nstest.NetworkConfig{Name: "over", Medium: nstest.Macvlan, Over: "lan"})
+		Expect(err).NotTo(HaveOccurred())
+		l, err := web.AddLink(nstest.Attachment{Network: "over"})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = l.Capture(nstest.CaptureConfig{Path: file()})
+		Expect(err).To(MatchError(ContainSubstring(`capture the link to network "lan"`)))
+	})
+	It("of which there are too many is refused, until some are stopped", func() {
+		var list []*nstest.Capture
+		var err error
+		for err == nil {
+			var c *nstest.Capture
+			if c, err = env.Capture(nstest.CaptureConfig{Path: file()}); err == nil {
+				list = append(list, c)
+			}
+			Expect(len(list)).To(BeNumerically("<=", 64))
+		}
+		Expect(err).To(MatchError(ContainSubstring("stop some")))
+		stop(list[0])
+		stop(begin(env.Capture, nstest.CaptureConfig{}))
+		for _, c := range list {
+			stop(c)
+		}
+	})
+})
