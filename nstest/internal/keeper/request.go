@@ -188,7 +188,7 @@ func noted(r wire.SpawnResult, files []*os.File, err error) (any, []*os.File, er
 // maxSockaddr is the size of struct sockaddr_storage.
 const maxSockaddr = 128
 
-// socket makes a socket inside a host.
+// socket makes a socket inside a host. Nobody has it but whoever gets the reply: when he closes it, its port is free.
 func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 	h, err := e.host(s.Host)
 	if err != nil {
@@ -228,10 +228,16 @@ func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 		p.Call("connect", unix.SYS_CONNECT, fd.Arg(), p.Bytes(s.Connect), pid1.Int(len(s.Connect)))
 	}
 	p.Return(fd)
-	files, err := h.agent.Run(&p)
+	made := h.agent.Begin(&p)
+	alone := h.agent.Begin(&pid1.Program{}) // which the init runs when it has closed its own copy
+	files, err := made()
+	_, gone := alone()
 	var ce *pid1.CallError
-	if errors.As(err, &ce) {
+	switch {
+	case errors.As(err, &ce):
 		return nil, &wire.Error{Step: ce.Name, Errno: uint32(ce.Errno)}
+	case err == nil && gone != nil:
+		return nil, errors.Join(gone, closeAll(files))
 	}
 	return files, err
 }

@@ -158,7 +158,7 @@ func (c *Client) abandon(id uint64, p *call, why error) error {
 
 // send is conn.send, after whose ErrClosed the connection ends.
 func (c *Client) send(wait, limit context.Context, h header, frame []byte, files []*os.File) error {
-	err := c.conn.send(wait, limit, h, frame, files)
+	err := c.conn.send(wait, limit, h, frame, files, false)
 	if errors.Is(err, ErrClosed) {
 		c.mu.Lock()
 		if c.err == nil {

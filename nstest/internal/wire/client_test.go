@@ -59,6 +59,34 @@ func TestCallClosesRequestFilesBeforeTheReply(t *testing.T) {
 	wantEnd(t, r)
 }
 
+func TestCallHasTheFilesOfTheReplyForItself(t *testing.T) {
+	checkLeaks(t)
+	made := make(chan int, 1)
+	c := dial(t, func(context.Context, *Request) (Reply, error) {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			return Reply{}, err
+		}
+		made <- fds[0]
+		return Reply{Result: "made", Files: []*os.File{os.NewFile(uintptr(fds[1]), "pipe")}}, nil
+	})
+	for range 200 {
+		files, err := c.Call(t.Context(), "m", nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := <-made
+		files[0].Close()
+		// A pipe that somebody can still write to has an end to wait for.
+		if n, err := unix.Read(r, make([]byte, 1)); n != 0 || err != nil {
+			t.Errorf("read %d, %v: the server has the file too", n, err)
+		}
+		if err := unix.Close(r); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCallConcurrently(t *testing.T) {
 	checkLeaks(t)
 	c := dial(t, echo)

@@ -52,10 +52,11 @@ func newConn(f *os.File) (*conn, error) {
 	return &conn{sock: sock, writing: make(chan struct{}, 1)}, nil
 }
 
-// send writes one frame, whose first headerSize bytes it fills in. Files stay the caller's. wait bounds the wait for
+// send writes one frame, whose first headerSize bytes it fills in. Files stay the caller's, unless they are handed over: then
+// they are closed before the frame is complete, so that whoever has it is the only one to have them. wait bounds the wait for
 // other frames to be written, limit the writing. After ErrClosed the caller must close the connection; after every other
 // error nothing was written and it is as before.
-func (c *conn) send(wait, limit context.Context, h header, frame []byte, files []*os.File) error {
+func (c *conn) send(wait, limit context.Context, h header, frame []byte, files []*os.File, handOver bool) error {
 	h.put(frame)
 	select {
 	case c.writing <- struct{}{}:
@@ -76,7 +77,19 @@ func (c *conn) send(wait, limit context.Context, h header, frame []byte, files [
 			}
 		}()
 	}
-	return withFDs(files, make([]int, 0, MaxFiles), func(fds []int) error { return c.write(frame, fds) })
+	first := frame
+	if handOver && len(files) > 0 {
+		first = frame[:headerSize]
+	}
+	err := withFDs(files, make([]int, 0, MaxFiles), func(fds []int) error { return c.write(first, fds) })
+	if err != nil || len(first) == len(frame) {
+		return err
+	}
+	closeFiles(files)
+	if _, err := c.sock.Write(frame[len(first):]); err != nil {
+		return fmt.Errorf("%w: write frame: %w", ErrClosed, err)
+	}
+	return nil
 }
 
 func (c *conn) write(frame []byte, fds []int) error {

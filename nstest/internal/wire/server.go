@@ -41,7 +41,7 @@ func (r *Request) Decode(v any) error {
 // Reply is a handler's answer.
 type Reply struct {
 	Result any        // anything that encoding/json takes; nil = nothing
-	Files  []*os.File // at most MaxFiles; closed once they were sent, and when they could not be
+	Files  []*os.File // at most MaxFiles; closed before the caller has the reply, and when they could not be sent
 }
 
 // Handler answers one request, on a goroutine of its own. ctx ends when the caller cancels the request and when the
@@ -196,7 +196,7 @@ func (s *server) reply(id uint64, body replyBody, files []*os.File) error {
 	}
 	// The connection's end is the only bound: Serve closes it when its ctx ends.
 	h := header{kind: kindReply, files: len(files), length: len(frame) - headerSize, id: id}
-	err = s.conn.send(context.Background(), context.Background(), h, frame, files)
+	err = s.conn.send(context.Background(), context.Background(), h, frame, files, true)
 	if errors.Is(err, ErrClosed) {
 		s.conn.sock.Close()
 	}

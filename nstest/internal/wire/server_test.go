@@ -246,11 +246,11 @@ func TestSendAfterALimitHasEnded(t *testing.T) {
 	limit, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 20 {
-		err := c.send(t.Context(), limit, header{kind: kindCancel}, make([]byte, headerSize), nil)
+		err := c.send(t.Context(), limit, header{kind: kindCancel}, make([]byte, headerSize), nil, false)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(err)
 		}
-		if err := c.send(t.Context(), context.Background(), header{kind: kindCancel}, make([]byte, headerSize), nil); err != nil {
+		if err := c.send(t.Context(), context.Background(), header{kind: kindCancel}, make([]byte, headerSize), nil, false); err != nil {
 			t.Fatal(err)
 		}
 	}

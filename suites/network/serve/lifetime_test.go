@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 
 	"github.com/hermetic-go/nstest/nstest"
 	. "github.com/onsi/ginkgo/v2"
@@ -54,6 +55,19 @@ func open() *nstest.Env {
 }
 
 var _ = Describe("What answers on a host", func() {
+	It("gives its port back at once when it is closed", func() {
+		h := nstest.Current().Host("web")
+		for range 100 {
+			l, err := h.Listen("tcp", ":80")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(l.Close()).To(Succeed())
+			_, err = h.DialContext(context.Background(), "tcp", "web:80")
+			Expect(err).To(MatchError(syscall.ECONNREFUSED))
+			p, err := h.ListenPacket("udp", ":5353")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(p.Close()).To(Succeed())
+		}
+	})
 	It("ends with the environment, its connections and goroutines too", func() {
 		env := open()
 		began, ended := make(chan struct{}), make(chan error, 1)
