@@ -145,6 +145,11 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/redis/go-redis/v9": {"tests"},        // a client, to see the fixture from outside
 		"github.com/beevik/ntp":        {"tests"},        // a client, likewise
 		"github.com/pion/stun/v3":      {"tests"},        // a client, likewise
+		"golang.org/x/crypto":          {"fixtures/ca/"},   // what package nstest imports is linked into every program that imports it
+		"github.com/redis/go-redis/v9": {"tests"},          // a client, to see the fixture from outside
+		"go.opentelemetry.io/otel":     {"tests"},          // as are its exporters
+		"go.opentelemetry.io/proto":    {"fixtures/otlp/"}, // messages and services, with gRPC in tow
+		"google.golang.org/grpc":       {"fixtures/otlp/"},
 		"github.com/onsi/ginkgo/v2":    {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 	}
 	used := map[string]bool{}
