@@ -150,6 +150,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"go.opentelemetry.io/otel":     {"tests"},          // as are its exporters
 		"go.opentelemetry.io/proto":    {"fixtures/otlp/"}, // messages and services, with gRPC in tow
 		"google.golang.org/grpc":       {"fixtures/otlp/"},
+		"github.com/HdrHistogram":      {"fixtures/load/"},
 		"github.com/onsi/ginkgo/v2":    {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 	}
 	used := map[string]bool{}
