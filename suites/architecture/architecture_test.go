@@ -159,6 +159,8 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/pion/stun/v3":        {"tests"},        // a client, likewise
 		"github.com/onsi/ginkgo/v2":      {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 		"github.com/go-sql-driver/mysql": {"tests"},
+		"github.com/rabbitmq/amqp091-go": {"tests"},
+		"github.com/go-ldap/ldap":        {"tests"},
 	}
 	used := map[string]bool{}
 	for _, f := range files(t) {
