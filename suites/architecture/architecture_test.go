@@ -152,6 +152,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"google.golang.org/grpc":       {"fixtures/otlp/"},
 		"github.com/HdrHistogram":      {"fixtures/load/"},
 		"github.com/emersion/go-smtp":  {"fixtures/smtp/"},
+		"github.com/nats-io/nats.go":   {"tests"},        // a client, likewise
 		"github.com/onsi/ginkgo/v2":    {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 		"github.com/miekg/dns":           {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
 		"golang.org/x/crypto":            {"fixtures/ca/"}, // what package nstest imports is linked into every program that imports it
