@@ -153,6 +153,12 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/HdrHistogram":      {"fixtures/load/"},
 		"github.com/emersion/go-smtp":  {"fixtures/smtp/"},
 		"github.com/nats-io/nats.go":   {"tests"},        // a client, likewise
+		"golang.org/x/crypto":          {"fixtures/ca/"},    // what package nstest imports is linked into every program that imports it
+		"github.com/redis/go-redis/v9": {"tests"},           // a client, to see the fixture from outside
+		"github.com/beevik/ntp":        {"tests"},           // a client, likewise
+		"github.com/pion/stun/v3":      {"tests"},           // a client, likewise
+		"github.com/nats-io/nats.go":   {"tests"},           // a client, likewise
+		"github.com/twmb/franz-go":     {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
 		"github.com/onsi/ginkgo/v2":    {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 		"github.com/miekg/dns":           {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
 		"golang.org/x/crypto":            {"fixtures/ca/"}, // what package nstest imports is linked into every program that imports it
