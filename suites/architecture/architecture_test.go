@@ -140,35 +140,25 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/vishvananda/netlink": {"nstest/internal/rtnl/", "suites/network/"}, // which builds the leaks that it looks for
 		"github.com/google/nftables": {"nstest/internal/lan/", "nstest/internal/firewall/", "nstest/internal/nat/", "nstest/internal/translate/", // a table each
 			"nstest/internal/outbound/", "nstest/internal/probe/", "suites/network/"},
-		"github.com/miekg/dns":         {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
-		"golang.org/x/crypto":          {"fixtures/ca/"}, // what package nstest imports is linked into every program that imports it
-		"github.com/redis/go-redis/v9": {"tests"},        // a client, to see the fixture from outside
-		"github.com/beevik/ntp":        {"tests"},        // a client, likewise
-		"github.com/pion/stun/v3":      {"tests"},        // a client, likewise
-		"golang.org/x/crypto":          {"fixtures/ca/"},   // what package nstest imports is linked into every program that imports it
-		"github.com/redis/go-redis/v9": {"tests"},          // a client, to see the fixture from outside
-		"go.opentelemetry.io/otel":     {"tests"},          // as are its exporters
-		"go.opentelemetry.io/proto":    {"fixtures/otlp/"}, // messages and services, with gRPC in tow
-		"google.golang.org/grpc":       {"fixtures/otlp/"},
-		"github.com/HdrHistogram":      {"fixtures/load/"},
-		"github.com/emersion/go-smtp":  {"fixtures/smtp/"},
-		"github.com/nats-io/nats.go":   {"tests"},        // a client, likewise
-		"golang.org/x/crypto":          {"fixtures/ca/"},    // what package nstest imports is linked into every program that imports it
-		"github.com/redis/go-redis/v9": {"tests"},           // a client, to see the fixture from outside
-		"github.com/beevik/ntp":        {"tests"},           // a client, likewise
-		"github.com/pion/stun/v3":      {"tests"},           // a client, likewise
-		"github.com/nats-io/nats.go":   {"tests"},           // a client, likewise
-		"github.com/twmb/franz-go":     {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
-		"github.com/onsi/ginkgo/v2":    {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
-		"github.com/miekg/dns":           {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
-		"golang.org/x/crypto":            {"fixtures/ca/"}, // what package nstest imports is linked into every program that imports it
-		"github.com/redis/go-redis/v9":   {"tests"},        // a client, to see the fixture from outside
-		"github.com/beevik/ntp":          {"tests"},        // a client, likewise
-		"github.com/pion/stun/v3":        {"tests"},        // a client, likewise
-		"github.com/onsi/ginkgo/v2":      {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
-		"github.com/go-sql-driver/mysql": {"tests"},
-		"github.com/rabbitmq/amqp091-go": {"tests"},
+		"github.com/miekg/dns":        {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
+		"golang.org/x/crypto":         {"fixtures/ca/"}, // what package nstest imports is linked into every program that imports it
+		"github.com/onsi/ginkgo/v2":   {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
+		"github.com/emersion/go-smtp": {"fixtures/smtp/"},
+		"github.com/emersion/go-sasl": {"fixtures/smtp/"},
+		"github.com/HdrHistogram":     {"fixtures/load/"},
+		"github.com/twmb/franz-go":    {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
+		"go.opentelemetry.io/proto":   {"fixtures/otlp/"},  // messages and services, with gRPC in tow
+		"google.golang.org/grpc":      {"fixtures/otlp/"},
+
+		// Clients, to see the fixtures from outside.
+		"github.com/beevik/ntp":          {"tests"},
 		"github.com/go-ldap/ldap":        {"tests"},
+		"github.com/go-sql-driver/mysql": {"tests"},
+		"github.com/nats-io/nats.go":     {"tests"},
+		"github.com/pion/stun/v3":        {"tests"},
+		"github.com/rabbitmq/amqp091-go": {"tests"},
+		"github.com/redis/go-redis/v9":   {"tests"},
+		"go.opentelemetry.io/otel":       {"tests"}, // as are its exporters
 	}
 	used := map[string]bool{}
 	for _, f := range files(t) {
