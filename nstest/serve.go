@@ -1,11 +1,13 @@
 package nstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,6 +100,30 @@ func (h *Host) HandlePackets(network, address string, f func(from net.Addr, pack
 	})
 }
 
+// Go has code of this program run for as long as the host lives, on a goroutine: f's context is done when the host or the
+// environment ends, or stop is called, each of which waits until f has returned. It is for what Serve and the others are not made
+// for, such as a server with several sockets (ListenPacket). An error before the end is one as of Serve.
+func (h *Host) Go(f func(ctx context.Context) error) (stop func() error, err error) {
+	if f == nil {
+		return nil, wrap("serve on", h.env.name, h.name, errNothingServes)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := newServing(h, "", nil, func() error { cancel(); return nil })
+	if _, err := s.start(func() error {
+		err := f(ctx)
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return sync.OnceValue(func() error {
+		h.dismiss(s)
+		return s.end()
+	}), nil
+}
+
 // serving is code of this program that answers on a host.
 type serving struct {
 	host    *Host
@@ -116,6 +142,13 @@ type serving struct {
 
 func newServing(h *Host, network string, addr net.Addr, stop func() error) *serving {
 	return &serving{host: h, network: network, addr: addr, stop: stop, returned: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+}
+
+func (s *serving) String() string {
+	if s.addr == nil {
+		return "serve on host " + s.host.name
+	}
+	return fmt.Sprintf("serve %s %s on host %s", s.network, s.addr, s.host.name)
 }
 
 // start runs serve until the host or the environment ends.
@@ -137,7 +170,7 @@ func (s *serving) ended(err error) {
 	if s.ending || err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return
 	}
-	err = fmt.Errorf("nstest: serve %s %s on host %s: %w", s.network, s.addr, s.host.name, err)
+	err = fmt.Errorf("nstest: %s: %w", s, err)
 	tb := s.host.env.tb
 	if tb == nil {
 		s.err = err
@@ -219,7 +252,7 @@ func (s *serving) end() error {
 	select {
 	case <-done:
 	case <-time.After(serveLimit):
-		err = errors.Join(err, fmt.Errorf("what serves %s %s on host %s has not returned in %v after everything was closed", s.network, s.addr, s.host.name, serveLimit))
+		err = errors.Join(err, fmt.Errorf("%s: it has not returned in %v after everything was closed", s, serveLimit))
 	}
 	return err
 }
@@ -353,6 +386,13 @@ func (h *Host) adopt(s *serving) bool {
 	}
 	h.servings = append(h.servings, s)
 	return true
+}
+
+// dismiss has s no longer end with the host.
+func (h *Host) dismiss(s *serving) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.servings = slices.DeleteFunc(h.servings, func(other *serving) bool { return other == s })
 }
 
 // endServings ends what of this program serves on the host.

@@ -21,7 +21,7 @@ func TestServerThatDoesNotEndIsNamed(t *testing.T) {
 	if _, err := s.start(func() error { <-forever; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.endServings(); err == nil || !strings.Contains(err.Error(), "what serves tcp :9 on host web has not returned") {
+	if err := h.endServings(); err == nil || !strings.Contains(err.Error(), "serve tcp :9 on host web: it has not returned") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := newServing(h, "tcp", &net.TCPAddr{}, func() error { return nil }).start(nil); !errors.Is(err, ErrClosed) {

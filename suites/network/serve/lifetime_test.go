@@ -167,3 +167,45 @@ var _ = Describe("What answers on a host", func() {
 		address(web.Handle(":80", http.NotFoundHandler()))
 	})
 })
+
+var _ = Describe("Code that runs for as long as a host lives", func() {
+	DescribeTable("has returned when", func(end func(env *nstest.Env, stop func() error) error) {
+		env := open()
+		web, err := env.AddHost(nstest.HostConfig{Name: "web"})
+		Expect(err).NotTo(HaveOccurred())
+		runs, returned := make(chan struct{}), make(chan struct{})
+		stop, err := web.Go(func(ctx context.Context) error {
+			defer close(returned)
+			close(runs)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		Expect(err).NotTo(HaveOccurred())
+		<-runs
+		Expect(returned).NotTo(BeClosed())
+		Expect(end(env, stop)).To(Succeed())
+		Expect(returned).To(BeClosed())
+		Expect(stop()).To(Succeed(), "again")
+	},
+		Entry("it is stopped", func(_ *nstest.Env, stop func() error) error { return stop() }),
+		Entry("its host is removed", func(env *nstest.Env, _ func() error) error { return env.RemoveHost("web") }),
+		Entry("its environment is closed", func(env *nstest.Env, _ func() error) error { return env.Close() }),
+	)
+	It("fails the test when it fails", func() {
+		t := newTest()
+		DeferCleanup(t.end)
+		_, err := nstest.New(t, nstest.Config{}).Host("web").Go(func(context.Context) error { return errors.New("out of tea") })
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(t.failed).Should(Receive(And(ContainSubstring("serve on host web"), ContainSubstring("out of tea"))))
+	})
+	It("is refused on a host that is gone, and where there is none", func() {
+		env := open()
+		web, err := env.AddHost(nstest.HostConfig{Name: "web"})
+		Expect(err).NotTo(HaveOccurred())
+		_, err = web.Go(nil)
+		Expect(err).To(MatchError(ContainSubstring("nil")))
+		Expect(env.RemoveHost("web")).To(Succeed())
+		_, err = web.Go(func(context.Context) error { panic("it runs") })
+		Expect(err).To(MatchError(nstest.ErrClosed))
+	})
+})
