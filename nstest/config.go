@@ -1,6 +1,7 @@
 package nstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -25,6 +26,16 @@ type Config struct {
 	// Root is a directory of the machine that becomes the environment's root, behind a layer that vanishes. Default:
 	// the machine's own tree, with secrets and other people's homes covered.
 	Root string
+
+	// Layers says which directories of the machine, stacked, become the environment's root in place of Root: the lowest
+	// first, as an image lists its layers, at most 128. What a higher one has hides what lower ones have at the same path,
+	// and directories merge. A higher one hides without showing anything by what overlayfs takes for that: a whiteout, which is
+	// a character device 0:0, and a directory whose attribute overlay.opaque is "y" (its prefix is trusted. as root, and user.
+	// otherwise). Nothing is written to any of them. With more than 16, Linux 6.8 or later is needed.
+	//
+	// Layers is called whenever an environment is made, and by nobody else: not where a spec's own process builds the tree
+	// of specs again. Package fixtures/image has images whose method Layers is one.
+	Layers func(context.Context) ([]string, error)
 
 	// MachineRoot leaves the machine's tree as it is, without a private root: only /proc, /sys, /tmp, /run, /dev/shm and
 	// /dev/mqueue are the environment's own. It is faster by the price of an overlay. As root, processes inside have no
@@ -192,7 +203,7 @@ func (c NetworkConfig) params() wire.NetworkParams {
 }
 
 // params checks what can be checked here and fills in the defaults.
-func (c Config) params() (wire.OpenParams, error) {
+func (c Config) params(ctx context.Context) (wire.OpenParams, error) {
 	p := wire.OpenParams{
 		Name: c.Name, Hostname: c.Hostname, Root: c.Root, MachineRoot: c.MachineRoot, IDCount: c.IDs, Devices: c.Devices,
 		ShareKinds: c.Share.names(), CapAdd: c.CapAdd, CapDrop: c.CapDrop, Privileged: c.Privileged,
@@ -206,6 +217,9 @@ func (c Config) params() (wire.OpenParams, error) {
 	}
 	if (c.Loopback || c.Share.Net) && !reflect.DeepEqual(c.Network, NetworkConfig{}) {
 		return p, errors.New("with Loopback or Share.Net there is no first network: leave Network out, and use AddNetwork")
+	}
+	if err := c.addLayers(ctx, &p); err != nil {
+		return p, err
 	}
 	if c.Time != nil {
 		p.Time = &wire.TimeOffsets{Monotonic: c.Time.Monotonic, Boottime: c.Time.Boottime}
@@ -233,4 +247,25 @@ func (c Config) params() (wire.OpenParams, error) {
 	p.Visible = append(p.Visible, layered...)
 	p.ReadOnly = readOnly
 	return p, nil
+}
+
+// addLayers asks for the layers, unless the rest of c makes them pointless.
+func (c Config) addLayers(ctx context.Context, p *wire.OpenParams) error {
+	switch {
+	case c.Layers == nil:
+		return nil
+	case c.Root != "":
+		return errors.New("with Root there are no Layers: name the directory among them, the lowest first")
+	case c.MachineRoot || c.Share.Mount:
+		return errors.New("layers need a root of the environment's own: leave out MachineRoot and Share.Mount")
+	}
+	layers, err := c.Layers(ctx)
+	if err != nil {
+		return fmt.Errorf("layers: %w", err)
+	}
+	if len(layers) == 0 {
+		return errors.New("layers: there are none, and an environment needs a root: leave Layers out for the machine's own tree")
+	}
+	p.Layers = layers
+	return nil
 }

@@ -74,7 +74,7 @@ func New(tb TB, cfg Config) *Env {
 }
 
 func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
-	params, err := cfg.params()
+	params, err := cfg.params(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 // openInside opens an environment with the connection for a process inside, and hands out its socket too.
 func openInside(t *testing.T) (*Env, *wire.Client, *net.UnixConn) {
 	t.Helper()
-	params, err := Config{Name: t.Name()}.params()
+	params, err := Config{Name: t.Name()}.params(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

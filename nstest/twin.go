@@ -26,7 +26,7 @@ func startTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twi
 	if err != nil {
 		return nil, wrap("start hermetic process", cfg.Name, "", err)
 	}
-	params, err := cfg.params()
+	params, err := cfg.params(ctx)
 	if err != nil {
 		return nil, wrap("open environment", cfg.Name, "", err)
 	}

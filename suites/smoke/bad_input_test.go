@@ -34,6 +34,10 @@ func refused(err, want error, words ...string) {
 	Expect(strings.Count(err.Error(), "nstest: ")).To(Equal(1), "%v", err)
 }
 
+func layers(dirs ...string) func(context.Context) ([]string, error) {
+	return func(context.Context) ([]string, error) { return dirs, nil }
+}
+
 var _ = DescribeTable("A Config is refused with",
 	func(cfg nstest.Config, want error, words ...string) {
 		env, err := nstest.Open(context.Background(), cfg)
@@ -58,6 +62,15 @@ var _ = DescribeTable("A Config is refused with",
 	Entry("a device that is none", nstest.Config{Devices: []string{"/dev/shm"}}, syscall.ENODEV, "/dev/shm"),
 	Entry("an unknown capability", nstest.Config{CapDrop: []string{"FLY"}}, nil, "FLY"),
 	Entry("a machine root and a root", nstest.Config{MachineRoot: true, Root: "/usr"}, syscall.EINVAL, "root"),
+	Entry("a root and layers", nstest.Config{Root: "/usr", Layers: layers("/usr")}, nil, "Root", "Layers"),
+	Entry("a machine root and layers", nstest.Config{MachineRoot: true, Layers: layers("/usr")}, nil, "MachineRoot"),
+	Entry("no layers", nstest.Config{Layers: layers()}, nil, "none"),
+	Entry("a layer that does not exist", nstest.Config{Layers: layers("/usr", "/no/such/directory")}, syscall.ENOENT, "layer", "/no"),
+	Entry("a layer that is not absolute", nstest.Config{Layers: layers("/usr", "etc")}, syscall.EINVAL, "layer", "absolute"),
+	Entry("a layer twice", nstest.Config{Layers: layers("/usr", "/etc", "/usr/")}, syscall.ELOOP, "/usr and /usr", "one in the other"),
+	Entry("a layer in another", nstest.Config{Layers: layers("/usr/bin", "/usr")}, syscall.ELOOP, "/usr/bin"),
+	Entry("129 layers", nstest.Config{Layers: layers(make([]string, 129)...)}, syscall.EINVAL, "128"),
+	Entry("layers that cannot be had", nstest.Config{Layers: func(context.Context) ([]string, error) { return nil, syscall.EDQUOT }}, syscall.EDQUOT, "layers"),
 	Entry("clocks before the start of time", nstest.Config{Time: &nstest.TimeOffsets{Monotonic: -1e6 * time.Hour}}, nil, "clock"),
 
 	Entry("a network without a proper name", network(nstest.NetworkConfig{Name: "a b"}), syscall.EINVAL, "network name"),

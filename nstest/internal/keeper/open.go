@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,13 @@ func (e *environment) check(context.Context) error {
 	if err := checkTime(p.Time); err != nil {
 		return err
 	}
-	if !e.kinds.Has(ns.Mount) && (p.Root != "" || len(p.Shared) > 0 || len(p.Devices) > 0) {
+	if len(p.Layers) > 0 && p.Root != "" {
+		return refuse(unix.EINVAL, "a root and layers: one of them is the root")
+	}
+	if len(p.Layers) > maxLayers {
+		return refuse(unix.EINVAL, "%d layers are more than %d", len(p.Layers), maxLayers)
+	}
+	if !e.kinds.Has(ns.Mount) && (p.Root != "" || len(p.Layers) > 0 || len(p.Shared) > 0 || len(p.Devices) > 0) {
 		return refuse(unix.EINVAL, "a root, shared directories and devices need a mount namespace of the environment's own")
 	}
 	if !e.kinds.Has(ns.Net) {
@@ -153,7 +160,7 @@ func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *
 func (e *environment) buildRoot(context.Context) error {
 	p := e.params
 	spec := rootfs.Spec{
-		Root: p.Root, MachineRoot: p.MachineRoot, Layered: p.Visible, ReadOnly: p.ReadOnly,
+		Roots: roots(p), MachineRoot: p.MachineRoot, Layered: p.Visible, ReadOnly: p.ReadOnly,
 		Devices: p.Devices, Hostname: e.hostname(), Uncovered: e.uncovered,
 	}
 	if e.lease != nil {
@@ -176,12 +183,25 @@ func (e *environment) buildRoot(context.Context) error {
 		}
 		spec.Shares = append(spec.Shares, share)
 	}
-	if p.MachineRoot && (p.Root != "" || len(p.Shared) > 0 || len(p.Devices) > 0) {
+	if p.MachineRoot && (p.Root != "" || len(p.Layers) > 0 || len(p.Shared) > 0 || len(p.Devices) > 0) {
 		return refuse(unix.EINVAL, "root, shared directories and devices need a root of the environment's own")
 	}
 	var err error
 	e.root, err = e.server.machine.NewRoot(spec)
 	return err
+}
+
+// maxLayers is one more than what Docker permits. Overlayfs takes 500.
+const maxLayers = 128
+
+// roots are the directories that become the root, the uppermost first. None are the machine's own tree.
+func roots(p wire.OpenParams) []string {
+	if p.Root != "" {
+		return []string{p.Root}
+	}
+	list := slices.Clone(p.Layers)
+	slices.Reverse(list)
+	return list
 }
 
 // owner is a user namespace in which the machine's uid and gid are the ids base: an idmapped mount with it shows files

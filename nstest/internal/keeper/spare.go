@@ -25,7 +25,7 @@ type spare struct {
 // more goes into one than the keeper can compare.
 func (s *server) recipe(p wire.OpenParams) string {
 	kinds := len(p.ShareKinds) > 0 || p.Privileged
-	files := p.Root != "" || len(p.Shared) > 0 || len(p.Devices) > 0
+	files := p.Root != "" || len(p.Layers) > 0 || len(p.Shared) > 0 || len(p.Devices) > 0
 	told := p.FailAt != "" || p.CancelAt != ""
 	if kinds || files || told || p.Time != nil {
 		return ""

@@ -181,7 +181,14 @@ func (s *stack) layersByPath(fs int, lowers []*os.File, upper, work string) erro
 		}
 		paths[i] = at
 	}
-	for _, o := range [][2]string{{"lowerdir", strings.Join(paths, ":")}, {"upperdir", filepath.Join(base, upper)}, {"workdir", filepath.Join(base, work)}} {
+	options := [][2]string{{"lowerdir", strings.Join(paths, ":")}, {"upperdir", filepath.Join(base, upper)}, {"workdir", filepath.Join(base, work)}}
+	if len(options[0][1]) > 255 { // fsconfig(2) takes no longer string: one by one, then (Linux 6.8)
+		options = options[1:]
+		for _, path := range paths {
+			options = append(options, [2]string{"lowerdir+", path})
+		}
+	}
+	for _, o := range options {
 		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
 			return fmt.Errorf("set %s of overlay: %w%s", o[0], err, complaint(fs))
 		}

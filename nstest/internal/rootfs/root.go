@@ -15,7 +15,7 @@ import (
 
 // Spec describes the root of one environment.
 type Spec struct {
-	Root        string   // the directory that becomes the root; "" is the whole machine
+	Roots       []string // the directories that become the root, the uppermost first; none are the whole machine
 	MachineRoot bool     // no root of its own: the machine's tree as it is, with private directories
 	UserNS      *os.File // the environment's user namespace, whose ids files have inside; nil where ids are the keeper's own
 	UID, GID    int      // its root, as the keeper sees ids
@@ -62,10 +62,7 @@ func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
 	}()
 	switch {
 	case spec.MachineRoot:
-	case spec.Root != "":
-		if r.spec.Root, err = m.checked(spec.Root); err != nil {
-			return r, &Unfit{fmt.Errorf("root directory: %w", err)}
-		}
+	case spec.alternative():
 		if err := m.alternative(r); err != nil {
 			return r, err
 		}
@@ -108,21 +105,6 @@ func (m *Machine) NewRoot(spec Spec) (r *Root, err error) {
 	return r, nil
 }
 
-// alternative puts an overlay over the root directory of the spec into r.
-func (m *Machine) alternative(r *Root) error {
-	s, err := newStack()
-	if err != nil {
-		return err
-	}
-	r.built = built{stack: s}
-	f, err := m.layer(s, place{path: r.spec.Root}, r.spec.UserNS, r.spec.UID, r.spec.GID)
-	if err != nil {
-		return err
-	}
-	r.add(mounted{file: f, target: "/"})
-	return nil
-}
-
 // addVisible adds the paths that the test itself needs and that the tree does not show.
 func (m *Machine) addVisible(r *Root) error {
 	var paths []string
@@ -141,7 +123,7 @@ func (m *Machine) addVisible(r *Root) error {
 		if r.spec.MachineRoot { // its /tmp and /run alone are new
 			needless = path == "/tmp" || path == "/run" || !within(path, "/tmp") && !within(path, "/run")
 		} else {
-			needless = r.spec.Root == "" && !m.covered(path)
+			needless = !r.spec.alternative() && !m.covered(path)
 		}
 		if path == "/" || needless || m.shows(r, path) {
 			continue
@@ -163,7 +145,9 @@ func (m *Machine) addVisible(r *Root) error {
 			if err != nil {
 				return err
 			}
-			r.add(mounted{file: f, target: path})
+			if err := r.place(mounted{file: f, target: path}); err != nil {
+				return err
+			}
 			continue
 		}
 		f, err := m.bind(path, r.spec.UserNS, unix.MOUNT_ATTR_RDONLY)
@@ -171,7 +155,9 @@ func (m *Machine) addVisible(r *Root) error {
 			return err
 		}
 		_, ready := r.cover.points[path]
-		r.add(mounted{file: f, target: path, isFile: !fi.IsDir(), ready: ready})
+		if err := r.place(mounted{file: f, target: path, isFile: !fi.IsDir(), ready: ready}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -183,7 +169,7 @@ func (m *Machine) shows(r *Root, path string) bool {
 		return true
 	}
 	for _, mt := range r.mounts {
-		added := mt.target != "/" && (r.spec.Root != "" || m.covered(mt.target))
+		added := mt.target != "/" && (r.spec.alternative() || m.covered(mt.target))
 		if added && !mt.isFile && within(path, mt.target) {
 			return true
 		}
@@ -228,7 +214,9 @@ func (m *Machine) addShare(r *Root, s Share) error {
 	if err != nil {
 		return fmt.Errorf("shared directory: %w", err)
 	}
-	r.add(mounted{file: f, target: filepath.Clean(target)})
+	if err := r.place(mounted{file: f, target: filepath.Clean(target)}); err != nil {
+		return err
+	}
 	if s.Owner != nil {
 		if err := idmap(f, s.Owner); err != nil {
 			return fmt.Errorf("shared directory %s (its file system cannot be idmapped; share it read-only or set AllowHostRoot): %w", path, err)

@@ -73,7 +73,7 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 	r.proc(p, "/proc", "proc", own)
 	p.Mount("tmpfs", "tmp", "tmpfs", plain, "mode=1777")
 	p.Mount("tmpfs", "run", "tmpfs", plain, "mode=755")
-	if fi, err := os.Lstat("/var/tmp"); err == nil && fi.IsDir() && r.spec.Root == "" {
+	if fi, err := os.Lstat("/var/tmp"); err == nil && fi.IsDir() && !r.spec.alternative() {
 		r.mkdir(p, "var/tmp")
 		p.Mount("tmpfs", "var/tmp", "tmpfs", plain, "mode=1777")
 	}
@@ -86,7 +86,7 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 			attach(p, mt)
 		}
 	}
-	if r.spec.Root != "" {
+	if r.spec.alternative() {
 		p.Mkdir("etc", 0o755)
 		for _, name := range []string{"hostname", "hosts", "resolv.conf"} {
 			p.Try("unlink etc/"+name, unix.SYS_UNLINKAT, pid1.Int(unix.AT_FDCWD), p.String("etc/"+name), pid1.Int(0))

@@ -264,15 +264,9 @@ func (m *Machine) layer(s *stack, p place, ns *os.File, uid, gid int) (*os.File,
 	}
 	var lowers []*os.File
 	for _, source := range append(sources, source) {
-		l, err := m.openTree(source, 0)
+		l, err := m.lower(s, source, ns)
 		if err != nil {
 			return nil, err
-		}
-		s.lowers = append(s.lowers, l)
-		if ns != nil {
-			if err := idmap(l, ns); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EPERM) {
-				return nil, err
-			} // else a file system that cannot be idmapped: its files belong to nobody inside
 		}
 		lowers = append(lowers, l)
 	}
@@ -289,6 +283,21 @@ func (m *Machine) layer(s *stack, p place, ns *os.File, uid, gid int) (*os.File,
 		return nil, errors.Join(err, verr)
 	}
 	return view, nil
+}
+
+// lower is a layer of the stack: a private copy of what is at path, with the ids of the user namespace ns.
+func (m *Machine) lower(s *stack, path string, ns *os.File) (*os.File, error) {
+	l, err := m.openTree(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.lowers = append(s.lowers, l)
+	if ns != nil {
+		if err := idmap(l, ns); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EPERM) {
+			return nil, err
+		} // else a file system that cannot be idmapped: its files belong to nobody inside
+	}
+	return l, nil
 }
 
 // bind is what is at path, with attributes such as unix.MOUNT_ATTR_RDONLY.

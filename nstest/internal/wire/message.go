@@ -69,6 +69,7 @@ type OpenParams struct {
 	Name         string // for messages and listings
 	Hostname     string
 	Root         string   // "" is the machine's own tree, behind an overlay
+	Layers       []string // in place of Root, the lowest first
 	MachineRoot  bool     // no private root: the machine's tree as it is
 	Visible      []string // paths that stay visible at their own place, behind a layer
 	ReadOnly     []string // paths that stay visible at their own place, read-only
