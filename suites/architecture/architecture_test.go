@@ -140,15 +140,17 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/vishvananda/netlink": {"nstest/internal/rtnl/", "suites/network/"}, // which builds the leaks that it looks for
 		"github.com/google/nftables": {"nstest/internal/lan/", "nstest/internal/firewall/", "nstest/internal/nat/", "nstest/internal/translate/", // a table each
 			"nstest/internal/outbound/", "nstest/internal/probe/", "suites/network/"},
-		"github.com/miekg/dns":        {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
-		"golang.org/x/crypto":         {"fixtures/ca/"}, // what package nstest imports is linked into every program that imports it
-		"github.com/onsi/ginkgo/v2":   {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
-		"github.com/emersion/go-smtp": {"fixtures/smtp/"},
-		"github.com/emersion/go-sasl": {"fixtures/smtp/"},
-		"github.com/HdrHistogram":     {"fixtures/load/"},
-		"github.com/twmb/franz-go":    {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
-		"go.opentelemetry.io/proto":   {"fixtures/otlp/"},  // messages and services, with gRPC in tow
-		"google.golang.org/grpc":      {"fixtures/otlp/"},
+		"github.com/miekg/dns":                   {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
+		"golang.org/x/crypto":                    {"fixtures/ca/"},    // what package nstest imports is linked into every program that imports it
+		"github.com/google/go-containerregistry": {"fixtures/image/"}, // images; what else it can do needs a network
+		"github.com/klauspost/compress":          {"fixtures/image/"}, // as x/crypto
+		"github.com/onsi/ginkgo/v2":              {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
+		"github.com/emersion/go-smtp":            {"fixtures/smtp/"},
+		"github.com/emersion/go-sasl":            {"fixtures/smtp/"},
+		"github.com/HdrHistogram":                {"fixtures/load/"},
+		"github.com/twmb/franz-go":               {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
+		"go.opentelemetry.io/proto":              {"fixtures/otlp/"},  // messages and services, with gRPC in tow
+		"google.golang.org/grpc":                 {"fixtures/otlp/"},
 
 		// Clients, to see the fixtures from outside.
 		"github.com/beevik/ntp":          {"tests"},
