@@ -131,6 +131,14 @@ var _ = Describe("Layers", func() {
 		Expect(os.ReadDir(outside)).To(HaveLen(1))
 	}, Entry(nil, "etc"), Entry(nil, "proc"), Entry(nil, "tmp"), Entry(nil, "dev"), Entry(nil, "run"), Entry(nil, "sys"))
 
+	It("say what is in the way of what they are to show", func() {
+		dirs := stack(2)
+		put(dirs[0], "mnt", "a file")
+		_, err := nstest.Open(context.Background(), nstest.Config{Layers: layers(dirs...),
+			Shared: []nstest.Shared{{Path: machineDirectory("/var/tmp"), Target: "/mnt/a/b", ReadOnly: true}}})
+		refused(err, syscall.ENOTDIR, "/mnt/a/b")
+	})
+
 	It("show what is visible or shared where their links lead to", func() {
 		outside := machineDirectory("/var/tmp")
 		shared := machineDirectory("/var/tmp")

@@ -121,7 +121,7 @@ func (r *Root) resolve(path string) (string, error) {
 			at = filepath.Join(append([]string{next}, rest...)...)
 			return at, nil
 		case err != nil:
-			return "", fmt.Errorf("follow %s in the root: %w", path, err)
+			return "", &Unfit{fmt.Errorf("make a place for %s in the root: look at its %s: %w", path, next, err)}
 		}
 		if links++; links > 40 {
 			return "", &Unfit{fmt.Errorf("follow %s in the root: %w", path, unix.ELOOP)}
