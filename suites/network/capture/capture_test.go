@@ -92,7 +92,7 @@ var _ = Describe("A capture", func() {
 		send(web, "db", "5000", text)
 		stop(whole)
 		stop(part)
-		Expect(read(whole.Path(), "frame.len", "frame.cap_len", "data.data")).To(Equal([]string{fmt.Sprintf("1442 1442 %x", text)}))
+		Expect(read(whole.Path(), "frame.len", "frame.cap_len", "udp.payload")).To(Equal([]string{fmt.Sprintf("1442 1442 %x", text)}))
 		Expect(read(part.Path(), "frame.len", "frame.cap_len")).To(Equal([]string{"1442 60"}))
 	})
 	It("has the stream of a connection as it was", func() {
