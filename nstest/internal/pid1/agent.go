@@ -27,8 +27,9 @@ var errProtocol = errors.New("the init does not keep to the protocol")
 type Agent struct {
 	omit []string // see Omit
 	gone chan struct{}
-	turn chan struct{} // holds a token for each request under way: the init has the next one when it is done with one
+	turn chan struct{} // holds a token for each request that was not answered: the init has the next one when it is done with one
 
+	queue   sync.Mutex // held by whoever is the next to send; before the others
 	sending sync.Mutex // keeps requests in the order of waiting
 	sock    *os.File   // our end, blocking, until a goroutine listens
 	conn    *net.UnixConn
@@ -136,7 +137,7 @@ func (a *Agent) Run(p *Program) ([]*os.File, error) { return a.Begin(p)() }
 type Ran func() ([]*os.File, error)
 
 // Begin is Run in two halves: the program is on its way when Begin returns, and follows at once what the init is at. A third
-// program that is begun waits until the first has run.
+// program that is begun waits until the first has run, whether or not somebody waits for that.
 func (a *Agent) Begin(p *Program) Ran {
 	q, err := a.send(p, kindRun, 0)
 	if err != nil {
@@ -290,6 +291,7 @@ func (a *Agent) take(msg []byte, files []*os.File) bool {
 		a.children[pid] = r.child
 	}
 	a.waiting = a.waiting[1:]
+	<-a.turn
 	q.reply <- r
 	return true
 }
@@ -326,6 +328,7 @@ func (a *Agent) end() {
 	}
 	a.ended = true
 	for _, q := range a.waiting {
+		<-a.turn
 		close(q.reply)
 	}
 	a.waiting = nil

@@ -172,6 +172,43 @@ func TestForksWhileSomebodyBeginsToListen(t *testing.T) {
 	})
 }
 
+// Nobody has to take an answer for others to be answered: not whoever begins one program after another, nor whoever has begun
+// one and is at something else.
+func TestProgramsAreBegunWhileNobodyTakesAnswers(t *testing.T) {
+	forEachInit(t, func(t *testing.T, in *running) {
+		for _, listen := range []bool{false, true} {
+			a, child, err := in.Fork(unix.CLONE_NEWPID)
+			check(t, err)
+			t.Cleanup(func() { a.Close(); child.PIDFD.Close(); <-child.Done() })
+			if listen {
+				a.Listen()
+			}
+			sub, forked, _, err := a.BeginFork(unix.CLONE_NEWPID)
+			check(t, err)
+			var work sync.WaitGroup
+			for range 8 {
+				work.Go(func() {
+					var ran []pid1.Ran
+					for range 4 {
+						ran = append(ran, a.Begin(&pid1.Program{}))
+					}
+					for _, r := range ran {
+						if _, err := r(); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			work.Wait()
+			grandchild, err := forked()
+			check(t, err)
+			check(t, sub.Close())
+			<-grandchild.Done()
+			check(t, grandchild.PIDFD.Close())
+		}
+	})
+}
+
 // What was begun and not asked for is let go of with the connection.
 func TestCloseClosesFilesThatNobodyTook(t *testing.T) {
 	forEachInit(t, func(t *testing.T, in *running) {

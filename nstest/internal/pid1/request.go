@@ -63,13 +63,37 @@ func (a *Agent) send(p *Program, kind uint32, flags uintptr) (*request, error) {
 	}
 	q := &request{program: p, kind: kind, reply: make(chan reply, 1)}
 	a.catchUp()
-	a.turn <- struct{}{}
+	a.queue.Lock()
+	defer a.queue.Unlock()
+	a.takeTurn()
 	if err := a.transmit(q, image, oob); err != nil {
-		<-a.turn
 		return nil, err
 	}
 	runtime.KeepAlive(files)
 	return q, nil
+}
+
+// takeTurn waits until the init is done with enough of what it was told. It reads the answers itself where nobody else does:
+// those whom they are for may be at something else, such as at telling the init more. The caller holds queue, so that the
+// turns that are taken are those of requests that were sent, and there is an answer to come.
+func (a *Agent) takeTurn() {
+	for {
+		select {
+		case a.turn <- struct{}{}:
+			return
+		default:
+		}
+		a.reading.Lock()
+		if a.listening.Load() || a.hasEnded() {
+			a.reading.Unlock()
+			a.turn <- struct{}{}
+			return
+		}
+		if len(a.turn) == maxUnderWay {
+			_ = a.receive(0) // an error ends the agent
+		}
+		a.reading.Unlock()
+	}
 }
 
 func (a *Agent) transmit(q *request, image, oob []byte) error {
@@ -109,7 +133,6 @@ func (a *Agent) await(q *request) (reply, error) {
 		a.mu.Lock()
 		delete(a.begun, q)
 		a.mu.Unlock()
-		<-a.turn
 	}()
 	for !a.listening.Load() && !a.hasEnded() && len(q.reply) == 0 {
 		a.reading.Lock()
@@ -128,10 +151,12 @@ func (a *Agent) await(q *request) (reply, error) {
 	return r, nil
 }
 
+// expect has the next reply but those that are waited for be that to q, whose turn was taken.
 func (a *Agent) expect(q *request) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ended {
+		<-a.turn
 		return ErrGone
 	}
 	a.waiting = append(a.waiting, q)
@@ -145,6 +170,7 @@ func (a *Agent) forget(q *request) {
 	defer a.mu.Unlock()
 	if n := len(a.waiting); n > 0 && a.waiting[n-1] == q {
 		a.waiting = a.waiting[:n-1]
+		<-a.turn
 	}
 	delete(a.begun, q)
 }
@@ -164,6 +190,9 @@ func (a *Agent) abandon() {
 		case r, ok := <-q.reply:
 			if ok {
 				discard(r.files)
+				if r.child != nil {
+					discard([]*os.File{r.child.PIDFD})
+				}
 				close(q.reply) // for somebody who asks yet
 			}
 		default: // somebody is taking it
