@@ -3,6 +3,7 @@ package lan
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hermetic-go/nstest/nstest/internal/tap"
 )
@@ -29,6 +30,6 @@ func (s *Switch) Tap(snap int, see func(PortID, tap.Frame)) (*tap.Tap, error) {
 	if s.released.Err() != nil {
 		return nil, errors.Join(ErrReleased, t.Close())
 	}
-	s.taps = append(s.taps, t)
+	s.taps = append(slices.DeleteFunc(s.taps, (*tap.Tap).Closed), t)
 	return t, nil
 }

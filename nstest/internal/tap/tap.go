@@ -4,6 +4,7 @@ package tap
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -31,7 +32,7 @@ type Frame struct {
 // Config describes a tap.
 type Config struct {
 	Device int // the index of the only device that is listened at; 0 = all, also those that come later
-	Snap   int // how many bytes of each frame are kept; 0 = all, up to 128 KiB
+	Snap   int // how many bytes of each frame are kept; 0 = all, up to 128 KiB, as are more
 	Blocks int // of 256 KiB, in which frames wait until they are seen; what does not fit is lost. 0 = 16
 }
 
@@ -49,16 +50,18 @@ type Tap struct {
 	raw  interface {
 		Read(func(fd uintptr) bool) error
 	}
-	see func(Frame)
+	see  func(Frame)
+	snap int
 
 	taking sync.Mutex // held by whoever takes frames
 	ring   []byte     // nil after Close
-	next   int        // the number of the block that is the next to be handed over
+	taken  int        // how many blocks were; the next is of this number, modulo that of the ring's
 
-	lost   atomic.Uint64
-	seen   atomic.Uint64
-	closed chan struct{}
-	done   chan struct{}
+	lost    atomic.Uint64
+	seen    atomic.Uint64
+	closing sync.Once
+	closed  chan struct{}
+	done    chan struct{}
 }
 
 // Open listens in the network namespace that netns refers to, for which it needs CAP_NET_RAW and CAP_SYS_ADMIN in the user
@@ -89,8 +92,8 @@ func Open(netns *os.File, cfg Config, see func(Frame)) (*Tap, error) {
 func (t *Tap) listen(fd int, cfg Config) error {
 	blocks := cmp.Or(cfg.Blocks, defaultBlocks)
 	request := unix.TpacketReq3{Block_size: blockSize, Block_nr: uint32(blocks), Frame_size: blockSize, Frame_nr: uint32(blocks), Retire_blk_tov: delay}
-	snap := cmp.Or(cfg.Snap, maxFrame)
-	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(snap)}})
+	t.snap = min(cmp.Or(cfg.Snap, maxFrame), maxFrame)
+	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(t.snap)}})
 	if err != nil {
 		return err
 	}
@@ -100,6 +103,9 @@ func (t *Tap) listen(fd int, cfg Config) error {
 	}
 	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter); err != nil {
 		return os.NewSyscallError("set SO_ATTACH_FILTER", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_RESERVE, tagSize); err != nil {
+		return os.NewSyscallError("set PACKET_RESERVE", err)
 	}
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
 		return os.NewSyscallError("set PACKET_RX_RING", err)
@@ -119,27 +125,32 @@ func (t *Tap) listen(fd int, cfg Config) error {
 func (t *Tap) run() {
 	defer close(t.done)
 	_ = t.raw.Read(func(uintptr) bool {
-		t.take()
-		select {
-		case <-t.closed:
-			return true
-		default:
-			return false
+		for {
+			more := t.take()
+			select {
+			case <-t.closed:
+				return true
+			default:
+			}
+			if !more {
+				return false
+			}
 		}
 	})
 }
 
-// Flush returns when every frame that has passed before was seen. It waits until the kernel hands over the block that they are in.
+// Flush returns when every frame that has passed before was seen, however many come meanwhile. It waits until the kernel hands
+// over the block that the last of them is in.
 func (t *Tap) Flush() error {
 	conn, err := t.file.SyscallConn()
 	if err != nil {
 		return err
 	}
-	for {
-		var polled error
-		if !t.take() {
-			return nil
+	for end := t.end(); t.before(end); {
+		if t.take() {
+			continue
 		}
+		var polled error
 		err := conn.Control(func(fd uintptr) {
 			_, polled = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, delay)
 		})
@@ -147,24 +158,64 @@ func (t *Tap) Flush() error {
 			return err
 		}
 	}
+	return nil
 }
 
-// take sees the frames of the blocks that were handed over, and reports whether there are some in the one that is not yet.
-func (t *Tap) take() (more bool) {
+// end is how many blocks will have been taken when all that have frames now were.
+func (t *Tap) end() int {
 	t.taking.Lock()
 	defer t.taking.Unlock()
-	for t.ring != nil {
-		block := t.ring[t.next*blockSize:][:blockSize:blockSize]
-		h := (*unix.TpacketHdrV1)(unsafe.Pointer(&block[unsafe.Offsetof(unix.TpacketBlockDesc{}.Hdr)]))
-		if atomic.LoadUint32(&h.Block_status)&unix.TP_STATUS_USER == 0 {
-			return atomic.LoadUint32(&h.Num_pkts) > 0
+	end := t.taken
+	for ; end < t.taken+len(t.ring)/blockSize; end++ {
+		h := t.block(end)
+		if !handedOver(h) {
+			if atomic.LoadUint32(&h.Num_pkts) > 0 {
+				end++
+			}
+			break
 		}
-		t.takeBlock(block[h.Offset_to_first_pkt:], int(h.Num_pkts))
-		atomic.StoreUint32(&h.Num_pkts, 0) // the kernel does so only when it comes to the block again
-		atomic.StoreUint32(&h.Block_status, unix.TP_STATUS_KERNEL)
-		t.next = (t.next + 1) % (len(t.ring) / blockSize)
 	}
-	return false
+	return end
+}
+
+// before reports whether the tap is open, and fewer than so many blocks were taken.
+func (t *Tap) before(end int) bool {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	return t.ring != nil && t.taken < end
+}
+
+// take sees the frames of a block if one was handed over.
+func (t *Tap) take() bool {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	if t.ring == nil {
+		return false
+	}
+	h := t.block(t.taken)
+	if !handedOver(h) {
+		return false
+	}
+	t.takeBlock(t.bytes(t.taken)[h.Offset_to_first_pkt:], int(h.Num_pkts))
+	atomic.StoreUint32(&h.Num_pkts, 0) // the kernel does so only when it comes to the block again
+	atomic.StoreUint32(&h.Block_status, unix.TP_STATUS_KERNEL)
+	t.taken++
+	return true
+}
+
+// bytes is the block of a number.
+func (t *Tap) bytes(n int) []byte {
+	return t.ring[n%(len(t.ring)/blockSize)*blockSize:][:blockSize:blockSize]
+}
+
+// block is its header.
+func (t *Tap) block(n int) *unix.TpacketHdrV1 {
+	return (*unix.TpacketHdrV1)(unsafe.Pointer(&t.bytes(n)[unsafe.Offsetof(unix.TpacketBlockDesc{}.Hdr)]))
+}
+
+// handedOver reports whether the kernel has done so with a block, and with it everything that is in it.
+func handedOver(h *unix.TpacketHdrV1) bool {
+	return atomic.LoadUint32(&h.Block_status)&unix.TP_STATUS_USER != 0
 }
 
 // takeBlock sees n frames, of which b begins with the first.
@@ -172,13 +223,34 @@ func (t *Tap) takeBlock(b []byte, n int) {
 	for ; n > 0; n-- {
 		h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&b[0]))
 		link := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&b[tpacketAlign(unix.SizeofTpacket3Hdr)]))
+		data, length := b[h.Mac:][:h.Snaplen:h.Snaplen], int(h.Len)
+		if h.Status&unix.TP_STATUS_VLAN_VALID != 0 && len(data) >= tagAt {
+			data, length = tagged(b[h.Mac-tagSize:][:h.Snaplen+tagSize:h.Snaplen+tagSize], h), length+tagSize
+			data = data[:min(len(data), t.snap)]
+		}
 		t.seen.Add(1)
 		t.see(Frame{
 			Device: int(link.Ifindex), Time: time.Unix(int64(h.Sec), int64(h.Nsec)), Outbound: link.Pkttype == unix.PACKET_OUTGOING,
-			Data: b[h.Mac:][:h.Snaplen:h.Snaplen], Length: int(h.Len),
+			Data: data, Length: length,
 		})
 		b = b[h.Next_offset:]
 	}
+}
+
+// tagSize is the size of a VLAN tag, and tagAt its place: behind the addresses.
+const tagSize, tagAt = 4, 12
+
+// tagged puts the VLAN tag, which the kernel has taken from the frame, back into it. Before the frame b has room for that
+// (PACKET_RESERVE).
+func tagged(b []byte, h *unix.Tpacket3Hdr) []byte {
+	copy(b, b[tagSize:][:tagAt])
+	protocol := uint16(unix.ETH_P_8021Q)
+	if h.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
+		protocol = h.Hv1.Vlan_tpid
+	}
+	binary.BigEndian.PutUint16(b[tagAt:], protocol)
+	binary.BigEndian.PutUint16(b[tagAt+2:], uint16(h.Hv1.Vlan_tci))
+	return b
 }
 
 func tpacketAlign(n int) int { return (n + unix.TPACKET_ALIGNMENT - 1) &^ (unix.TPACKET_ALIGNMENT - 1) }
@@ -199,20 +271,29 @@ func (t *Tap) Statistics() (seen, lost uint64, err error) {
 	return t.seen.Load(), t.lost.Load(), errors.Join(err, asked)
 }
 
-// Close ends the tap. Frames that have passed before are seen. It may be called again.
+// Close ends the tap. Frames that have passed before are seen. It may be called again, and returns then when the tap has ended.
 func (t *Tap) Close() error {
+	err := net.ErrClosed
+	t.closing.Do(func() {
+		close(t.closed)
+		err = t.Flush()
+		if derr := t.file.SetReadDeadline(time.Unix(1, 0)); derr != nil { // run goes on waiting otherwise
+			err = errors.Join(err, derr)
+		}
+		<-t.done
+		err = errors.Join(err, t.release())
+	})
+	return err
+}
+
+// Closed reports whether Close was called.
+func (t *Tap) Closed() bool {
 	select {
 	case <-t.closed:
-		return net.ErrClosed
+		return true
 	default:
+		return false
 	}
-	close(t.closed)
-	err := t.Flush()
-	if derr := t.file.SetReadDeadline(time.Unix(1, 0)); derr != nil { // run goes on waiting otherwise
-		err = errors.Join(err, derr)
-	}
-	<-t.done
-	return errors.Join(err, t.release())
 }
 
 // release gives the ring back. The kernel waits until no processor is at work with the socket, some milliseconds.

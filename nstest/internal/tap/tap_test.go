@@ -12,6 +12,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/ns/mapped"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 	"github.com/hermetic-go/nstest/nstest/internal/tap"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { os.Exit(mapped.Main(m)) }
@@ -195,5 +196,116 @@ func TestSeesAllBeforeClose(t *testing.T) {
 		if p.Close() == nil {
 			t.Error("closed twice without an error")
 		}
+	}
+}
+
+// The kernel takes VLAN tags from the frames that come in and keeps them beside.
+func TestSeesVLANTags(t *testing.T) {
+	n := newNetwork(t)
+	var whole, part witness
+	p, err := tap.Open(n.file, tap.Config{}, whole.see)
+	check(t, err)
+	defer p.Close()
+	q, err := tap.Open(n.file, tap.Config{Snap: 20}, part.see)
+	check(t, err)
+	defer q.Close()
+	addrs, rest := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}, []byte("\x88\xb5payload of some length")
+	var sent [][]byte
+	for _, tags := range []string{"", "\x81\x00\x60\x07", "\x88\xa8\x00\x08", "\x88\xa8\x00\x08\x81\x00\x00\x09"} {
+		sent = append(sent, append(append(bytes.Clone(addrs), tags...), rest...))
+	}
+	check(t, ns.InNet(n.file, func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		for _, frame := range sent {
+			if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: loopback}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	check(t, p.Flush())
+	check(t, q.Flush())
+	if len(whole.all()) != 2*len(sent) || len(part.all()) != 2*len(sent) {
+		t.Fatalf("saw %d and %d frames, not %d", len(whole.all()), len(part.all()), 2*len(sent))
+	}
+	for i, f := range whole.all() {
+		want, cut := sent[i/2], part.all()[i]
+		if f.Length != len(want) || !bytes.Equal(f.Data, want) {
+			t.Errorf("frame %d, outbound %v: %x of %d bytes, sent %x", i, f.Outbound, f.Data, f.Length, want)
+		}
+		if cut.Length != len(want) || !bytes.Equal(cut.Data, want[:20]) {
+			t.Errorf("frame %d, outbound %v: the beginning %x of %d bytes, sent %x", i, f.Outbound, cut.Data, cut.Length, want)
+		}
+	}
+}
+
+// However many frames come, there is an end of those that have passed before.
+func TestEndsWhileFramesPourIn(t *testing.T) {
+	n := newNetwork(t)
+	first := make(chan struct{})
+	var once sync.Once
+	p, err := tap.Open(n.file, tap.Config{}, func(f tap.Frame) {
+		if f.Outbound { // each is followed by another one
+			_, _ = n.sender.Write([]byte("x"))
+		}
+		once.Do(func() { close(first) })
+	})
+	check(t, err)
+	n.send(t, []byte("x"))
+	<-first
+	check(t, p.Flush())
+	check(t, p.Close())
+}
+
+func TestClosedByTwoAtOnce(t *testing.T) {
+	n := newNetwork(t)
+	for range 20 {
+		var w witness
+		p, err := tap.Open(n.file, tap.Config{}, w.see)
+		check(t, err)
+		n.send(t, []byte("before"))
+		var work sync.WaitGroup
+		for range 3 {
+			work.Go(func() {
+				_ = p.Close()
+				_, _ = n.sender.Write([]byte("after"))
+			})
+		}
+		work.Wait()
+		if got := len(w.all()); got != 2 {
+			t.Errorf("saw %d frames, not the 2 before the tap had ended for anybody", got)
+		}
+	}
+}
+
+// When all blocks were handed over the kernel holds on. It goes on with the block that is given back first.
+func TestGoesOnAfterFramesWereLost(t *testing.T) {
+	n := newNetwork(t)
+	for range 5 {
+		free := make(chan struct{})
+		var w witness
+		p, err := tap.Open(n.file, tap.Config{Blocks: 2}, func(f tap.Frame) { <-free; w.see(f) })
+		check(t, err)
+		for range 50 {
+			n.send(t, make([]byte, 50_000))
+		}
+		close(free)
+		check(t, p.Flush())
+		before := len(w.all())
+		if before == 100 {
+			t.Error("nothing was lost")
+		}
+		for range 10 {
+			n.send(t, []byte("after"))
+			check(t, p.Flush())
+		}
+		if got := len(w.all()) - before; got != 20 {
+			t.Errorf("saw %d frames of the 20 after those that were lost", got)
+		}
+		check(t, p.Close())
 	}
 }
