@@ -53,12 +53,12 @@ type Tap struct {
 	see  func(Frame)
 	snap int
 
-	taking sync.Mutex // held by whoever takes frames
+	taking sync.Mutex // held by whoever takes frames; guards what follows
 	ring   []byte     // nil after Close
 	taken  int        // how many blocks were; the next is of this number, modulo that of the ring's
+	seen   uint64
+	lost   uint64 // as far as was asked
 
-	lost    atomic.Uint64
-	seen    atomic.Uint64
 	closing sync.Once
 	closed  chan struct{}
 	done    chan struct{}
@@ -154,7 +154,7 @@ func (t *Tap) Flush() error {
 		err := conn.Control(func(fd uintptr) {
 			_, polled = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, delay)
 		})
-		if err = errors.Join(err, polled); err != nil && !errors.Is(err, unix.EINTR) {
+		if err = errors.Join(err, polled); err != nil && !errors.Is(err, unix.EINTR) && t.before(end) {
 			return err
 		}
 	}
@@ -228,7 +228,7 @@ func (t *Tap) takeBlock(b []byte, n int) {
 			data, length = tagged(b[h.Mac-tagSize:][:h.Snaplen+tagSize:h.Snaplen+tagSize], h), length+tagSize
 			data = data[:min(len(data), t.snap)]
 		}
-		t.seen.Add(1)
+		t.seen++
 		t.see(Frame{
 			Device: int(link.Ifindex), Time: time.Unix(int64(h.Sec), int64(h.Nsec)), Outbound: link.Pkttype == unix.PACKET_OUTGOING,
 			Data: data, Length: length,
@@ -257,18 +257,28 @@ func tpacketAlign(n int) int { return (n + unix.TPACKET_ALIGNMENT - 1) &^ (unix.
 
 // Statistics are how many frames were seen, and how many were lost because they came faster than they were taken.
 func (t *Tap) Statistics() (seen, lost uint64, err error) {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	if t.ring != nil {
+		err = t.count()
+	}
+	return t.seen, t.lost, err
+}
+
+// count asks the kernel how many frames were lost since it was asked before. The mutex is held.
+func (t *Tap) count() error {
 	conn, err := t.file.SyscallConn()
 	if err != nil {
-		return t.seen.Load(), t.lost.Load(), err
+		return err
 	}
 	var asked error
 	err = conn.Control(func(fd uintptr) {
 		var s *unix.TpacketStatsV3
 		if s, asked = unix.GetsockoptTpacketStatsV3(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); asked == nil {
-			t.lost.Add(uint64(s.Drops)) // the kernel begins anew with each question
+			t.lost += uint64(s.Drops)
 		}
 	})
-	return t.seen.Load(), t.lost.Load(), errors.Join(err, asked)
+	return errors.Join(err, asked)
 }
 
 // Close ends the tap. Frames that have passed before are seen. It may be called again, and returns then when the tap has ended.
@@ -300,7 +310,7 @@ func (t *Tap) Closed() bool {
 func (t *Tap) release() error {
 	t.taking.Lock()
 	defer t.taking.Unlock()
-	ring := t.ring
+	ring, err := t.ring, t.count()
 	t.ring = nil
-	return errors.Join(unix.Munmap(ring), t.file.Close())
+	return errors.Join(err, unix.Munmap(ring), t.file.Close())
 }
