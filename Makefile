@@ -23,7 +23,7 @@ test:
 # A look at what the framework does.
 demo:
 	$(GO) run ./cmd/nstest doctor
-	$(GO) test -count 1 -v ./suites/microservices/... -args -ginkgo.v
+	$(GO) test -count 1 -v ./suites/microservices -args -ginkgo.v
 
 # Repetitions, big numbers, other ways to run the same suites. SLICE=i/n runs the i-th of n parts.
 SLICE ?= 1/1
