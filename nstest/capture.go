@@ -13,7 +13,8 @@ import (
 // CaptureConfig says which packets are captured, and where to.
 type CaptureConfig struct {
 	// Path is the file, which is made, or written anew if it exists: a path of the program that calls. It has the format
-	// pcapng, which Wireshark, tshark and tcpdump read. It is required.
+	// pcapng, which Wireshark, tshark and tcpdump read. It is required. When Capture fails, no file was made, and one that
+	// exists is as it was, but where the file itself is what the error is about, such as that its disk is full.
 	Path string
 
 	// Filter chooses packets by an expression of pcap-filter(7), in which hosts of the environment can be named: "host web
@@ -21,10 +22,11 @@ type CaptureConfig struct {
 	// comparisons of bytes such as tcp[tcpflags] & tcp-syn != 0, over IPv6 too. Default: all packets.
 	Filter string
 
-	// Snap is how many bytes of each packet are kept. Default: all.
+	// Snap is how many bytes of each packet are kept; the filter sees all. Default: all.
 	Snap int
 
-	// Limit is how many bytes the file may have; what comes later is counted and left out. Default: 256 MiB.
+	// Limit is how many bytes the file may have; what comes later is counted and left out. Default: 256 MiB. One that the
+	// beginning of a file has no room in, some 100 bytes, is refused.
 	Limit int64
 }
 
@@ -87,16 +89,30 @@ func (e *Env) beginCapture(p wire.CaptureParams, cfg CaptureConfig) (*Capture, e
 	case cfg.Snap < 0 || cfg.Limit < 0:
 		return nil, fmt.Errorf("snap %d, limit %d: neither can be negative", cfg.Snap, cfg.Limit)
 	}
-	file, err := os.OpenFile(cfg.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o666)
+	file, made, err := openCapture(cfg.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	var r wire.CaptureResult
 	if _, err := e.callFiles(context.Background(), wire.MethodCapture, p, &r, file); err != nil {
+		if made {
+			_ = os.Remove(cfg.Path)
+		}
 		return nil, err
 	}
 	return &Capture{env: e, number: r.Capture, path: cfg.Path}, nil
+}
+
+// openCapture opens the file of a capture, which has its contents until the capture begins, and reports whether it was made.
+func openCapture(path string) (file *os.File, made bool, err error) {
+	const flags = os.O_CREATE | os.O_WRONLY | os.O_APPEND | unix.O_NONBLOCK // a FIFO has no reader to be waited for
+	file, err = os.OpenFile(path, flags|os.O_EXCL, 0o666)
+	if !errors.Is(err, os.ErrExist) {
+		return file, err == nil, err
+	}
+	file, err = os.OpenFile(path, flags, 0o666)
+	return file, false, err
 }
 
 // Path is the file.
@@ -106,7 +122,7 @@ func (c *Capture) Path() string { return c.path }
 func (c *Capture) Flush() (CaptureStats, error) {
 	var s wire.CaptureStats
 	err := c.env.call(context.Background(), wire.MethodFlush, wire.CaptureResult{Capture: c.number}, &s)
-	return CaptureStats(s), wrap("flush capture", c.env.name, "", err)
+	return CaptureStats(s), wrap("flush capture "+c.path, c.env.name, "", err)
 }
 
 // Stop completes the file, with everything that passed before. It may be called again, and after the end of the environment,
@@ -117,5 +133,5 @@ func (c *Capture) Stop() (CaptureStats, error) {
 	if errors.Is(err, ErrClosed) || errors.Is(err, unix.ESHUTDOWN) || errors.Is(err, unix.ENOENT) || errors.Is(err, wire.ErrClosed) {
 		return CaptureStats{}, nil
 	}
-	return CaptureStats(s), wrap("stop capture", c.env.name, "", err)
+	return CaptureStats(s), wrap("stop capture "+c.path, c.env.name, "", err)
 }

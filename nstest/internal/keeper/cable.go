@@ -219,7 +219,6 @@ func (c *cable) unplug() error {
 		return nil
 	}
 	err := c.network.lan.SetPort(c.port, false)
-	c.network.labels.Delete(c.port)
 	if errors.Is(err, lan.ErrReleased) || errors.Is(err, unix.ENODEV) {
 		return nil
 	}

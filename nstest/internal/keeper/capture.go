@@ -1,11 +1,13 @@
 package keeper
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +28,9 @@ type capture struct {
 
 	mu     sync.Mutex // guards what follows
 	out    *pcapng.Writer
-	seen   map[place]int // the interfaces of the file
-	known  int           // how many of the environment's addresses the file has names for
+	seen   map[place]*seen       // the interfaces of the file
+	named  map[netip.Addr]string // the names that the file has
+	names  uint64                // the number of the zone's changes that it has
 	stats  wire.CaptureStats
 	taps   []*tap.Tap
 	closed bool
@@ -38,17 +41,29 @@ type place struct{ host, device string }
 
 func (p place) String() string { return p.host + "/" + p.device }
 
-// maxTaps bounds the rings of an environment, each of a mebibyte.
+// seen is an interface of the file.
+type seen struct {
+	number  int
+	packets uint64
+}
+
+// maxTaps bounds the rings of an environment, each of four mebibytes, and its captures, also where they have no ring.
 const maxTaps = 64
 
 // capture begins a capture into a file, which it takes over.
-func (e *environment) capture(p wire.CaptureParams, file *os.File) (wire.CaptureResult, error) {
+func (e *environment) capture(ctx context.Context, p wire.CaptureParams, file *os.File) (wire.CaptureResult, error) {
 	c, err := e.newCapture(p, file)
 	if err != nil {
 		return wire.CaptureResult{}, errors.Join(err, file.Close())
 	}
+	if err := c.begin(ctx, file, e.name()); err != nil {
+		return wire.CaptureResult{}, err
+	}
 	e.mu.Lock()
 	err = e.closedError()
+	if err == nil && len(e.captures) >= maxTaps {
+		err = tooManyCaptures(len(e.captures))
+	}
 	for _, n := range e.networks {
 		if err == nil {
 			err = e.listen(c, n)
@@ -61,22 +76,78 @@ func (e *environment) capture(p wire.CaptureParams, file *os.File) (wire.Capture
 	number := e.number
 	e.mu.Unlock()
 	if err != nil {
-		return wire.CaptureResult{}, errors.Join(err, c.close())
+		_, cerr := c.close(e)
+		return wire.CaptureResult{}, errors.Join(err, cerr)
 	}
 	return wire.CaptureResult{Capture: number}, nil
 }
 
-func (e *environment) newCapture(p wire.CaptureParams, file *os.File) (*capture, error) {
+func tooManyCaptures(n int) error {
+	return refuse(unix.EMFILE, "the environment has %d captures of a network already: stop some", n)
+}
+
+// checkCaptureFile refuses what a capture cannot be written to, or must not: whoever sends the file may be hostile, and what is
+// written to a file of the kernel's is written with our rights.
+func checkCaptureFile(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, refuse(unix.EINVAL, "a capture is written to a regular file")
+	var fs unix.Statfs_t
+	var flags int
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		if err = unix.Fstatfs(int(fd), &fs); err == nil {
+			flags, err = unix.FcntlInt(fd, unix.F_GETFL, 0)
+		}
+	})
+	switch {
+	case errors.Join(cerr, err) != nil:
+		return errors.Join(cerr, err)
+	case !info.Mode().IsRegular() || slices.Contains([]int64{unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC}, fs.Type):
+		return refuse(unix.EINVAL, "a capture is written to a regular file")
+	case flags&unix.O_ACCMODE == unix.O_RDONLY || flags&unix.O_PATH != 0 || flags&unix.O_APPEND == 0:
+		return refuse(unix.EBADF, "the file of a capture has to be open for appending")
+	}
+	return nil
+}
+
+// begin makes the file anew, and returns when its beginning is written: that there is no room for it is told at once.
+func (c *capture) begin(ctx context.Context, file *os.File, name string) (err error) {
+	if err := file.Truncate(0); err != nil {
+		return errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), file.Close())
+	}
+	c.sink = newSink(file)
+	if c.out, err = pcapng.NewWriter(c.sink, c.params.Limit, "nstest", "environment "+name); err == nil {
+		err = c.sink.flush(ctx)
+	}
+	switch {
+	case errors.Is(err, pcapng.ErrLimit):
+		err = refuse(unix.EFBIG, "a limit of %d bytes is less than the beginning of a file takes", c.params.Limit)
+	case err == nil:
+		return nil
+	}
+	if cerr := c.sink.close(); cerr != nil && !errors.Is(err, cerr) {
+		err = errors.Join(err, cerr)
+	}
+	return err
+}
+
+// maxSnap is more than the largest frame that a tap sees.
+const maxSnap = 1 << 18
+
+// newCapture is a capture into a file that remains the caller's until it begins.
+func (e *environment) newCapture(p wire.CaptureParams, file *os.File) (*capture, error) {
+	if err := checkCaptureFile(file); err != nil {
+		return nil, err
 	}
 	if p.Limit <= 0 || p.Snap < 0 {
 		return nil, refuse(unix.EINVAL, "a limit of %d bytes, and %d of each packet", p.Limit, p.Snap)
 	}
+	p.Snap = min(p.Snap, maxSnap)
 	filter, err := pcapfilter.Parse(p.Filter, e.zone.Addresses)
 	if err != nil {
 		return nil, refuse(unix.EINVAL, "%v", err)
@@ -99,11 +170,7 @@ func (e *environment) newCapture(p wire.CaptureParams, file *os.File) (*capture,
 			device = link.name()
 		}
 	}
-	c := &capture{params: p, device: device, filter: filter, sink: newSink(file), seen: map[place]int{}}
-	if c.out, err = pcapng.NewWriter(c.sink, "nstest", "environment "+e.name()); err != nil {
-		return nil, errors.Join(err, c.sink.close())
-	}
-	return c, nil
+	return &capture{params: p, device: device, filter: filter, seen: map[place]*seen{}}, nil
 }
 
 // listen has a capture see what passes a network's switch. The mutex is held.
@@ -116,9 +183,13 @@ func (e *environment) listen(c *capture, n *network) error {
 		taps += len(o.rings())
 	}
 	if taps >= maxTaps {
-		return refuse(unix.EMFILE, "the environment has %d captures of a network already: stop some", taps)
+		return tooManyCaptures(taps)
 	}
-	t, err := n.lan.Tap(c.params.Snap, func(port lan.PortID, f tap.Frame) {
+	snap := c.params.Snap
+	if c.params.Filter != "" { // which may ask for any byte
+		snap = 0
+	}
+	t, err := n.lan.Tap(snap, func(port lan.PortID, f tap.Frame) {
 		if l, ok := n.labels.Load(port); ok {
 			c.see(e, l.(label), f)
 		}
@@ -175,72 +246,88 @@ func (c *capture) see(e *environment, l label, f tap.Frame) {
 	if c.closed {
 		return
 	}
-	if c.out.Size()+int64(len(f.Data))+packetOverhead > c.params.Limit {
+	switch err := c.write(e, l, f); {
+	case errors.Is(err, pcapng.ErrLimit):
 		c.stats.Omitted++
-		return
-	}
-	number, err := c.number(e, l)
-	if err == nil {
-		k := pcapng.Packet{Interface: number, Time: f.Time, Direction: pcapng.Outbound, Data: f.Data, Length: f.Length}
-		if f.Outbound { // of the switch is inbound to the host
-			k.Direction = pcapng.Inbound
-		}
-		err = c.out.WritePacket(k)
-	}
-	if err != nil {
+	case err != nil:
 		c.stats.Lost++
-		return
+	default:
+		c.stats.Packets++
 	}
-	c.stats.Packets++
 }
 
-// packetOverhead is what a packet takes in the file beside its bytes, at most, with what is written at the end.
-const packetOverhead = 256
+// write writes a frame. The mutex is held.
+func (c *capture) write(e *environment, l label, f tap.Frame) error {
+	if err := c.writeNames(e); err != nil {
+		return err
+	}
+	at, err := c.at(l)
+	if err != nil {
+		return err
+	}
+	k := pcapng.Packet{Interface: at.number, Time: f.Time, Direction: pcapng.Outbound, Data: f.Data, Length: f.Length}
+	if f.Outbound { // of the switch is inbound to the host
+		k.Direction = pcapng.Inbound
+	}
+	if c.params.Snap > 0 {
+		k.Data = k.Data[:min(len(k.Data), c.params.Snap)]
+	}
+	if err := c.out.WritePacket(k); err != nil {
+		return err
+	}
+	at.packets++
+	return nil
+}
 
-// number is that of a place among the interfaces of the file, which is told of it before its first packet, and of the names of
-// hosts that have come since.
-func (c *capture) number(e *environment, l label) (int, error) {
-	if n, ok := c.seen[l.place]; ok {
-		return n, nil
+// writeNames tells the file what hosts are called that have come since. The mutex is held.
+func (c *capture) writeNames(e *environment) error {
+	changes := e.zone.Changes()
+	if changes == c.names {
+		return nil
 	}
 	names := e.zone.Names()
-	if len(names) > c.known {
-		if err := c.out.WriteNames(names); err != nil {
-			return 0, err
+	named := map[netip.Addr]string{}
+	for a, list := range names {
+		slices.Sort(list)
+		named[a] = strings.Join(list, " ")
+		if c.named[a] == named[a] {
+			delete(names, a)
 		}
-		c.known = len(names)
+	}
+	if err := c.out.WriteNames(names); err != nil {
+		return err
+	}
+	c.names, c.named = changes, named
+	return nil
+}
+
+// at is a place's interface, of which the file is told before its first packet. The mutex is held.
+func (c *capture) at(l label) (*seen, error) {
+	if s := c.seen[l.place]; s != nil {
+		return s, nil
 	}
 	n, err := c.out.AddInterface(pcapng.Interface{Name: l.String(), MAC: l.mac, Addrs: l.addrs, Filter: c.params.Filter, Snap: c.params.Snap})
-	if err == nil {
-		c.seen[l.place] = n
+	if err != nil {
+		return nil, err
 	}
-	return n, err
+	s := &seen{number: n}
+	c.seen[l.place] = s
+	return s, nil
 }
 
 // flushCapture returns when what passed before is in the file.
-func (e *environment) flushCapture(number int) (wire.CaptureStats, error) {
+func (e *environment) flushCapture(ctx context.Context, number int) (wire.CaptureStats, error) {
 	e.mu.Lock()
 	c := e.captures[number]
 	e.mu.Unlock()
 	if c == nil {
 		return wire.CaptureStats{}, refuse(unix.ENOENT, "the capture was stopped")
 	}
-	return c.flush()
+	return c.flush(ctx)
 }
 
-func (c *capture) flush() (wire.CaptureStats, error) {
-	lost, err := c.settle()
-	errs := []error{err, c.sink.flush()}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	stats := c.stats
-	stats.Lost += lost
-	stats.Bytes = c.out.Size()
-	return stats, errors.Join(errs...)
-}
-
-// settle returns when what passed before was seen, and tells how many packets were lost before that.
-func (c *capture) settle() (lost uint64, err error) {
+func (c *capture) flush(ctx context.Context) (wire.CaptureStats, error) {
+	var lost uint64
 	var errs []error
 	for _, t := range c.rings() {
 		errs = append(errs, t.Flush())
@@ -248,7 +335,13 @@ func (c *capture) settle() (lost uint64, err error) {
 		lost += n
 		errs = append(errs, err)
 	}
-	return lost, errors.Join(errs...)
+	errs = append(errs, c.sink.flush(ctx))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stats := c.stats
+	stats.Lost += lost
+	stats.Bytes = c.out.Size()
+	return stats, errors.Join(errs...)
 }
 
 // stopCapture completes the file.
@@ -260,38 +353,59 @@ func (e *environment) stopCapture(number int) (wire.CaptureStats, error) {
 	if c == nil {
 		return wire.CaptureStats{}, refuse(unix.ENOENT, "the capture was stopped")
 	}
-	stats, err := c.flush()
-	err = errors.Join(err, c.close())
-	stats.Bytes = c.out.Size()
-	return stats, err
+	return c.close(e)
 }
 
-// close completes the file. Nothing is written after it.
-func (c *capture) close() error {
-	lost, err := c.settle()
-	errs := []error{err}
-	for _, t := range c.rings() {
-		errs = append(errs, t.Close())
-	}
-	c.mu.Lock()
-	if c.out != nil && !c.closed {
-		for _, n := range c.seen { // what was lost was lost by all of them together
-			errs = append(errs, c.out.WriteStatistics(n, time.Now(), c.stats.Packets, lost+c.stats.Lost))
-		}
-	}
-	c.closed = true
-	c.mu.Unlock()
-	errs = append(errs, c.sink.close())
-	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return err == nil || errors.Is(err, os.ErrClosed) || isNetClosed(err) })...)
-}
-
-// closeCaptures completes the files of an environment that ends.
-func closeCaptures(list map[int]*capture) error {
+// close completes the file, with everything that passed before. It must be called once.
+func (c *capture) close(e *environment) (wire.CaptureStats, error) {
 	var errs []error
-	for _, c := range list {
-		if err := c.close(); err != nil {
-			errs = append(errs, fmt.Errorf("capture: %w", err))
+	var lost uint64
+	for _, t := range c.rings() {
+		errs = append(errs, ignoreClosed(t.Close())) // the end of the environment closes them too
+		_, n, err := t.Statistics()
+		lost += n
+		errs = append(errs, err)
+	}
+	stats, err := c.complete(e, lost)
+	if serr := c.sink.close(); serr != nil {
+		err = serr // from which the other one follows
+	}
+	return stats, errors.Join(append(errs, err)...)
+}
+
+// complete writes what is written at the end. Nothing is written after it.
+func (c *capture) complete(e *environment, lost uint64) (wire.CaptureStats, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.stats.Lost += lost
+	err := c.writeNames(e)
+	if errors.Is(err, pcapng.ErrLimit) {
+		err = nil
+	}
+	for _, s := range c.seen { // what was lost was lost by all of them together
+		if err == nil {
+			err = c.out.WriteStatistics(s.number, time.Now(), s.packets, c.stats.Lost)
 		}
 	}
+	c.stats.Bytes = c.out.Size()
+	return c.stats, err
+}
+
+// closeCaptures completes the files of an environment that ends: at once, since a file may be slow.
+func (e *environment) closeCaptures(list map[int]*capture) error {
+	var work sync.WaitGroup
+	errs := make([]error, 0, len(list))
+	var mu sync.Mutex // guards errs
+	for _, c := range list {
+		work.Go(func() {
+			if _, err := c.close(e); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, fmt.Errorf("capture: %w", err))
+			}
+		})
+	}
+	work.Wait()
 	return errors.Join(errs...)
 }

@@ -209,7 +209,7 @@ func (e *environment) close() error {
 	for _, p := range procs {
 		errs = append(errs, p.child.PIDFD.Close())
 	}
-	errs = append(errs, closeCaptures(captures))
+	errs = append(errs, e.closeCaptures(captures))
 	for _, n := range networks {
 		e.server.pool.Put(n.lan)
 	}

@@ -34,7 +34,9 @@ type network struct {
 
 	router *cable // of the router that is the gateway; nil if there is none
 
-	labels sync.Map // what hangs on the ports of the switch: a label by lan.PortID
+	// What hangs, or hung, on the ports of the switch: a label by lan.PortID, of which none is used twice. Captures see frames
+	// after they have passed.
+	labels sync.Map
 }
 
 // firstNumber is that of the first automatic address.

@@ -119,10 +119,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			}
 			file := req.Files[0]
 			req.Files = nil
-			return only(e.capture(p, file))
+			return only(e.capture(ctx, p, file))
 		})
 	case wire.MethodFlush:
-		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.flushCapture(p.Capture)) })
+		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.flushCapture(ctx, p.Capture)) })
 	case wire.MethodStop:
 		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.stopCapture(p.Capture)) })
 	case wire.MethodTrunk:

@@ -1,8 +1,11 @@
 package keeper
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,21 +13,32 @@ import (
 // A sink writes to a file in the background, so that a slow one keeps nobody waiting but who asks for that.
 type sink struct {
 	file *os.File
+	done chan struct{}
 
 	mu      sync.Mutex
 	changed *sync.Cond
-	waiting []byte // to be written
-	writing bool
+	waiting batch
+	taken   int64 // how many bytes were taken, and how many of them are in the file
+	written int64
 	ending  bool
 	err     error // of the file: nothing more is written
-	done    chan struct{}
+}
+
+// A batch is what was taken and was not written, and where in it each Write ends.
+type batch struct {
+	bytes []byte
+	ends  []int
 }
 
 // maxWaiting is how many bytes wait for the file at most.
 const maxWaiting = 8 << 20
 
-var errSinkFull = errors.New("the file is too slow")
+var (
+	errSinkFull = errors.New("the file is too slow")
+	errSlowFile = errors.New("the file takes too long to write: its end is missing")
+)
 
+// newSink takes over a file that is empty, and open for appending.
 func newSink(file *os.File) *sink {
 	s := &sink{file: file, done: make(chan struct{})}
 	s.changed = sync.NewCond(&s.mu)
@@ -37,72 +51,111 @@ func (s *sink) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.ending:
-		return 0, os.ErrClosed
 	case s.err != nil:
 		return 0, s.err
-	case len(s.waiting)+len(b) > maxWaiting:
+	case s.ending:
+		return 0, os.ErrClosed
+	case len(s.waiting.bytes)+len(b) > maxWaiting:
 		return 0, errSinkFull
 	}
-	s.waiting = append(s.waiting, b...)
+	s.waiting.bytes = append(s.waiting.bytes, b...)
+	s.waiting.ends = append(s.waiting.ends, len(s.waiting.bytes))
+	s.taken += int64(len(b))
 	s.changed.Broadcast()
 	return len(b), nil
 }
 
-// run writes what is waiting, until close.
+// run writes what is waiting, until close, or until it fails.
 func (s *sink) run() {
 	defer close(s.done)
-	var batch []byte
+	var b batch
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		for len(s.waiting) == 0 && !s.ending {
+	for s.err == nil {
+		for len(s.waiting.bytes) == 0 && !s.ending {
 			s.changed.Wait()
 		}
-		if len(s.waiting) == 0 {
+		if len(s.waiting.bytes) == 0 {
 			return
 		}
-		batch, s.waiting = s.waiting, batch[:0]
-		s.writing = true
+		b, s.waiting = s.waiting, batch{b.bytes[:0], b.ends[:0]}
+		at := s.written
 		s.mu.Unlock()
-		_, err := s.file.Write(batch)
+		n, err := s.write(b, at)
 		s.mu.Lock()
-		s.writing = false
-		s.err = errors.Join(s.err, err)
+		s.written += n
+		if s.err == nil {
+			s.err = err
+		}
 		s.changed.Broadcast()
 	}
 }
 
-// flush returns when everything was written that was to be when it was called, or could not be.
-func (s *sink) flush() error {
+// write writes a batch, at the end of the file. What a full disk has room for may end amid a Write: that is taken back.
+func (s *sink) write(b batch, at int64) (int64, error) {
+	n, err := s.file.Write(b.bytes)
+	if err == nil {
+		return int64(n), nil
+	}
+	if i, whole := slices.BinarySearch(b.ends, n); n > 0 && !whole {
+		if n = 0; i > 0 {
+			n = b.ends[i-1]
+		}
+		_ = s.file.Truncate(at + int64(n)) // the error is told that led to this
+	}
+	return int64(n), fmt.Errorf("write the file: %w", unwrapPath(err))
+}
+
+// unwrapPath is an error without the path of a file that was handed over, which has none.
+func unwrapPath(err error) error {
+	var failed *os.PathError
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// flush returns when everything was written that was taken when it was called, or could not be.
+func (s *sink) flush(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changed.Broadcast()
+	})
+	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.err == nil && (s.writing || len(s.waiting) > 0) {
-		s.changed.Wait()
+	for end := s.taken; s.written < end; s.changed.Wait() {
+		if s.err != nil {
+			return s.err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 	return s.err
 }
 
 // slowFile is how long the end of a capture may take.
-const slowFile = 5 * time.Second
+var slowFile = 5 * time.Second
 
-// close writes the rest and closes the file. One that takes too long is left to the background.
+// close writes the rest and closes the file. One that takes too long is left to the background. It must be called once.
 func (s *sink) close() error {
 	s.mu.Lock()
-	ended := s.ending
 	s.ending = true
 	s.changed.Broadcast()
 	s.mu.Unlock()
-	if ended {
-		return os.ErrClosed
-	}
 	select {
 	case <-s.done:
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		return errors.Join(s.err, s.file.Close())
 	case <-time.After(slowFile):
-		go func() { <-s.done; _ = s.file.Close() }()
-		return errors.New("the file takes too long to write: its end is missing")
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = errSlowFile
+		s.changed.Broadcast()
+	}
+	go func() { <-s.done; _ = s.file.Close() }()
+	return s.err
 }

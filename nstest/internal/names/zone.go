@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/miekg/dns"
 )
@@ -35,6 +36,8 @@ type Zone struct {
 	config  *config                 // nil is none; does not change without change being held
 	// upstream is asked for what the zone does not know; nil is nobody
 	upstream *Upstream
+
+	changes atomic.Uint64 // of the names of hosts
 
 	change sync.Mutex // held while a config is made: one at a time, since that takes memory
 	log    log
@@ -67,6 +70,7 @@ func (z *Zone) Set(name string, addrs []netip.Addr) error {
 		z.reverse = make(map[string][]string)
 		z.inner = make(map[string]int)
 	}
+	z.changes.Add(1)
 	z.remove(key)
 	z.forward[key] = kept
 	z.count(key, 1)
@@ -96,6 +100,9 @@ func (z *Zone) Addresses(name string) []netip.Addr {
 	return slices.Clone(z.forward[dns.CanonicalName(name)])
 }
 
+// Changes is a number that is another one after the names of hosts have changed.
+func (z *Zone) Changes() uint64 { return z.changes.Load() }
+
 // Names are the hosts' names, by their addresses.
 func (z *Zone) Names() map[netip.Addr][]string {
 	z.mu.RLock()
@@ -113,6 +120,7 @@ func (z *Zone) Names() map[netip.Addr][]string {
 func (z *Zone) Remove(name string) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
+	z.changes.Add(1)
 	z.remove(dns.CanonicalName(name))
 }
 

@@ -17,9 +17,15 @@ type Filter struct {
 // match reports whether a packet is chosen.
 type match func(p *packet) bool
 
+// maxLength bounds an expression, and with it how deep the calls are that match it.
+const maxLength = 1 << 15
+
 // Parse compiles an expression. The empty one chooses every packet. lookup finds the addresses of a host by its name, none if it
 // knows of none; it may be nil.
 func Parse(expression string, lookup func(name string) []netip.Addr) (*Filter, error) {
+	if len(expression) > maxLength {
+		return nil, fmt.Errorf("a filter of %d bytes: %d are possible", len(expression), maxLength)
+	}
 	p := &parser{tokens: scan(expression), lookup: lookup}
 	if len(p.tokens) == 0 {
 		return &Filter{match: func(*packet) bool { return true }}, nil

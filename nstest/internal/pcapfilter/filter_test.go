@@ -141,7 +141,7 @@ func write(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	w, err := pcapng.NewWriter(f, "nstest", "")
+	w, err := pcapng.NewWriter(f, 0, "nstest", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,6 +182,8 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 		"tcp broadcast":          "those of ether are",
 		strings.Repeat("(", 500): "too many parentheses",
 		strings.Repeat("!", 500): "too many negations",
+
+		strings.Repeat("1=1||", 10_000) + "1=1": "32768 are possible",
 	} {
 		_, err := pcapfilter.Parse(e, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -5,6 +5,7 @@ package pcapng
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,11 +36,16 @@ type Writer struct {
 	buf        []byte
 	interfaces int
 	size       int64
+	limit      int64
 }
 
-// NewWriter begins a section. application is the program that captures, with its version; comment may be "".
-func NewWriter(w io.Writer, application, comment string) (*Writer, error) {
-	p := &Writer{w: w}
+// ErrLimit means that the file has no room for a block, which was not written. A smaller one may follow.
+var ErrLimit = errors.New("the file has reached its limit")
+
+// NewWriter begins a section. application is the program that captures, with its version; comment may be "". limit is how many
+// bytes may be written, 0 = any number; of these some are kept for statistics, once for each interface.
+func NewWriter(w io.Writer, limit int64, application, comment string) (*Writer, error) {
+	p := &Writer{w: w, limit: limit}
 	return p, p.block(sectionHeader, func(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint32(b, magic)
 		b = binary.LittleEndian.AppendUint16(b, 1) // version 1.0
@@ -197,9 +203,26 @@ func (p *Writer) block(kind uint32, add func([]byte) []byte) error {
 	binary.LittleEndian.PutUint32(b[4:], n)
 	b = binary.LittleEndian.AppendUint32(b, n)
 	p.buf = b
+	if p.limit > 0 && p.size+int64(n)+p.reserved(kind) > p.limit {
+		return ErrLimit
+	}
 	written, err := p.w.Write(b)
 	p.size += int64(written)
 	return err
+}
+
+// statistics is how large a block of them is.
+const statistics = 52
+
+// reserved is how many bytes have to be left after a block.
+func (p *Writer) reserved(kind uint32) int64 {
+	switch kind {
+	case interfaceStatistics:
+		return 0
+	case interfaceDescr:
+		return int64(p.interfaces+1) * statistics
+	}
+	return int64(p.interfaces) * statistics
 }
 
 const optComment = 1

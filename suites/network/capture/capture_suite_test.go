@@ -3,6 +3,8 @@ package capture_test
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -47,6 +49,33 @@ func stop(c *nstest.Capture) nstest.CaptureStats {
 	s, err := c.Stop()
 	Expect(err).NotTo(HaveOccurred())
 	return s
+}
+
+func stat(c *nstest.Capture) nstest.CaptureStats {
+	GinkgoHelper()
+	s, err := c.Flush()
+	Expect(err).NotTo(HaveOccurred())
+	return s
+}
+
+// statistics are those of the interfaces, which tshark does not show.
+func statistics(path string) (list []string) {
+	GinkgoHelper()
+	text, err := os.ReadFile(path)
+	Expect(err).NotTo(HaveOccurred())
+	le := binary.LittleEndian
+	var names []string
+	for len(text) > 0 {
+		block := text[:le.Uint32(text[4:])]
+		text = text[len(block):]
+		switch le.Uint32(block) {
+		case 1: // the interface's description begins with its name
+			names = append(names, string(block[20:][:le.Uint16(block[18:])]))
+		case 5:
+			list = append(list, fmt.Sprintf("%s: %d, %d lost", names[le.Uint32(block[8:])], le.Uint64(block[24:]), le.Uint64(block[36:])))
+		}
+	}
+	return list
 }
 
 // read is what tshark tells of each packet: these fields, separated by spaces. It warns of nothing.

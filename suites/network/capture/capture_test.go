@@ -3,12 +3,16 @@ package capture_test
 import (
 	"bytes"
 	"fmt"
+	"math"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hermetic-go/nstest/nstest"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
 )
 
 var _ = Describe("A capture", func() {
@@ -95,6 +99,63 @@ var _ = Describe("A capture", func() {
 		Expect(read(whole.Path(), "frame.len", "frame.cap_len", "udp.payload")).To(Equal([]string{fmt.Sprintf("1442 1442 %x", text)}))
 		Expect(read(part.Path(), "frame.len", "frame.cap_len")).To(Equal([]string{"1442 60"}))
 	})
+	It("chooses packets by what it does not keep", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: "udp port 5000 and udp[8] = 0x79", Snap: 20})
+		send(web, "db", "5000", "no")
+		send(web, "db", "5000", "yes")
+		stop(c)
+		Expect(read(c.Path(), "frame.interface_name", "frame.len", "frame.cap_len")).To(Equal([]string{"web/eth0 45 20", "db/eth0 45 20"}))
+	})
+	It("keeps all of a packet where more is asked for than there can be", func() {
+		c := begin(web.Capture, nstest.CaptureConfig{Filter: udp, Snap: math.MaxInt})
+		send(web, "db", "5000", "hello")
+		stop(c)
+		Expect(read(c.Path(), "frame.len", "frame.cap_len")).To(Equal([]string{"47 47"}))
+	})
+	It("has what a host has sent that was removed since", func() {
+		for range 5 {
+			gone := env.Host("gone")
+			c := begin(gone.Capture, nstest.CaptureConfig{Filter: udp})
+			conn, err := gone.DialContext(GinkgoT().Context(), "udp4", db.Addr().String()+":5000")
+			Expect(err).NotTo(HaveOccurred())
+			for range 100 {
+				_, err = conn.Write([]byte("x"))
+				Expect(err).To(Or(Not(HaveOccurred()), MatchError(unix.ECONNREFUSED)))
+			}
+			sent := stat(c).Packets
+			for range 10 {
+				_, _ = conn.Write([]byte("x"))
+			}
+			Expect(conn.Close()).To(Succeed())
+			Expect(env.RemoveHost("gone")).To(Succeed())
+			Expect(stop(c).Packets).To(BeEquivalentTo(sent + 10))
+		}
+	})
+	It("knows the name of a host that came last, and of one that has the address of another", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{})
+		first, err := env.AddHost(nstest.HostConfig{Name: "first"})
+		Expect(err).NotTo(HaveOccurred())
+		addr := first.Addr()
+		send(first, "db", "5000", "x")
+		Expect(env.RemoveHost("first")).To(Succeed())
+		_, err = env.AddHost(nstest.HostConfig{Name: "last", Networks: []nstest.Attachment{{Addrs: []netip.Addr{addr}}}})
+		Expect(err).NotTo(HaveOccurred())
+		stop(c)
+		text, err := os.ReadFile(c.Path())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(text)).To(And(ContainSubstring("first\x00"), ContainSubstring("last\x00")))
+		for _, name := range []string{"web", "first", "last"} {
+			Expect(strings.Count(string(text), name+"\x00")).To(BeNumerically("<=", 2), "once for an address of each family")
+		}
+	})
+	It("counts the packets of each interface", func() {
+		c := begin(env.Capture, nstest.CaptureConfig{Filter: udp})
+		send(web, "db", "5000", "x")
+		send(web, "self", "5000", "x")
+		send(web, "self", "5000", "x")
+		stop(c)
+		Expect(statistics(c.Path())).To(ConsistOf("web/eth0: 3, 0 lost", "db/eth0: 1, 0 lost", "self/eth0: 2, 0 lost"))
+	})
 	It("has the stream of a connection as it was", func() {
 		body := bytes.Repeat([]byte("all of it "), 50_000)
 		c := begin(web.Capture, nstest.CaptureConfig{Filter: "tcp port 80 and host db"})
@@ -163,12 +224,16 @@ var _ = Describe("A capture", func() {
 		read(path, "frame.len")
 	})
 	It("is refused where it makes no sense", func() {
+		fifo := file()
+		Expect(unix.Mkfifo(fifo, 0o600)).To(Succeed())
 		for want, cfg := range map[string]nstest.CaptureConfig{
 			"set CaptureConfig.Path":                           {},
 			`"nobody" is neither an address nor the name of a`: {Path: file(), Filter: "host nobody"},
 			"neither can be negative":                          {Path: file(), Snap: -1},
 			"no such file or directory":                        {Path: "/nowhere/file"},
 			"a capture is written to a regular file":           {Path: "/dev/null"},
+			"a limit of 50 bytes is less than":                 {Path: file(), Limit: 50},
+			"no such device or address":                        {Path: fifo},
 		} {
 			_, err := env.Capture(cfg)
 			Expect(err).To(MatchError(ContainSubstring(want)))
@@ -179,6 +244,66 @@ var _ = Describe("A capture", func() {
 		Expect(err).NotTo(HaveOccurred())
 		_, err = l.Capture(nstest.CaptureConfig{Path: file()})
 		Expect(err).To(MatchError(ContainSubstring(`capture the link to network "lan"`)))
+	})
+	It("that is refused has made no file, and leaves one that there is as it was", func() {
+		wrong := nstest.CaptureConfig{Path: file(), Filter: "host nobody"}
+		_, err := env.Capture(wrong)
+		Expect(err).To(HaveOccurred())
+		Expect(wrong.Path).NotTo(BeAnExistingFile())
+		Expect(os.WriteFile(wrong.Path, []byte("an older one"), 0o600)).To(Succeed())
+		_, err = env.Capture(wrong)
+		Expect(err).To(HaveOccurred())
+		Expect(os.ReadFile(wrong.Path)).To(BeEquivalentTo("an older one"))
+		wrong.Filter = udp
+		c := begin(env.Capture, wrong)
+		stop(c)
+		Expect(read(wrong.Path, "frame.len")).To(BeEmpty(), "and is written anew otherwise")
+	})
+	It("says that the disk is full, at once or when it is", func() {
+		full := func() string { // of one page
+			GinkgoHelper()
+			dir := GinkgoT().TempDir()
+			Expect(unix.Mount("capture", dir, "tmpfs", 0, "size=8k,mode=0777")).To(Succeed())
+			DeferCleanup(unix.Unmount, dir, unix.MNT_DETACH)
+			return dir
+		}()
+		ballast := filepath.Join(full, "ballast")
+		path := filepath.Join(full, "capture.pcapng")
+		c, err := env.Capture(nstest.CaptureConfig{Path: path, Filter: udp})
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(func() error {
+			send(web, "db", "5000", strings.Repeat("x", 700))
+			_, err := c.Flush()
+			return err
+		}).Should(And(MatchError(unix.ENOSPC), MatchError(ContainSubstring(path))))
+		Expect(os.WriteFile(ballast, nil, 0o600)).To(Succeed())
+		_, err = c.Stop()
+		Expect(err).To(MatchError(unix.ENOSPC))
+		Expect(strings.Count(err.Error(), "no space")).To(Equal(1), err.Error())
+		Expect(read(path, "frame.len")).To(And(HaveLen(9), HaveEach("742")), "whole packets alone")
+
+		Expect(os.Truncate(path, 0)).To(Succeed())
+		blocks := make([]byte, 8192)
+		Expect(os.WriteFile(ballast, blocks, 0o600)).To(Succeed())
+		_, err = env.Capture(nstest.CaptureConfig{Path: filepath.Join(full, "further.pcapng")})
+		Expect(err).To(MatchError(unix.ENOSPC))
+	})
+	It("can be had in an environment that has no network", func() {
+		alone := nstest.New(GinkgoTB(), nstest.Config{Loopback: true})
+		var list []*nstest.Capture
+		var err error
+		for err == nil {
+			var c *nstest.Capture
+			if c, err = alone.Capture(nstest.CaptureConfig{Path: file()}); err == nil {
+				list = append(list, c)
+			}
+			Expect(len(list)).To(BeNumerically("<=", 64))
+		}
+		Expect(err).To(MatchError(ContainSubstring("stop some")))
+		for _, c := range list {
+			stop(c)
+			Expect(read(c.Path(), "frame.len")).To(BeEmpty())
+		}
 	})
 	It("of which there are too many is refused, until some are stopped", func() {
 		var list []*nstest.Capture
