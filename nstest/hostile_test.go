@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
 )
 
 // Whoever is inside an environment may hold its connection. No request brings the keeper down, is answered with
@@ -137,6 +140,85 @@ func TestHostileRequests(t *testing.T) {
 		if out, err := e.Host("web").Command("echo", "alive").Output(); err != nil || string(out) != "alive\n" {
 			t.Errorf("%s after hostile requests: %q, %v", e.Name(), out, err)
 		}
+	}
+}
+
+// A capture writes with the keeper's rights to a file that somebody else has opened.
+func TestHostileCaptures(t *testing.T) {
+	env := New(t, Config{})
+	env.Host("web")
+	dir := t.TempDir()
+	files := map[string]*os.File{}
+	open := func(name, path string, flags int) {
+		f, err := os.OpenFile(path, flags, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		files[name] = f
+	}
+	sealed := func(name string, seals int) {
+		fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_APPEND)
+		}
+		if err == nil {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = os.NewFile(uintptr(fd), name)
+		t.Cleanup(func() { files[name].Close() })
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	files["pipe"] = w
+	open("directory", dir, os.O_RDONLY)
+	open("read only", filepath.Join(dir, "read"), os.O_RDONLY|os.O_CREATE)
+	open("path", filepath.Join(dir, "read"), unix.O_PATH)
+	open("not appending", filepath.Join(dir, "write"), os.O_WRONLY|os.O_CREATE)
+	open("device", os.DevNull, os.O_WRONLY|os.O_APPEND)
+	open("proc", "/proc/self/comm", os.O_WRONLY|os.O_APPEND)
+	sealed("sealed against writing", unix.F_SEAL_WRITE)
+	sealed("sealed against growing", unix.F_SEAL_GROW)
+	good := wire.CaptureParams{Limit: 1 << 20}
+	refused := func(name string, f *os.File, p wire.CaptureParams) {
+		t.Helper()
+		out, err := env.conn.Call(context.Background(), wire.MethodCapture, p, nil, f)
+		if err == nil || errors.Is(err, wire.ErrClosed) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		closeAll(out)
+	}
+	for name, f := range files {
+		refused(name, f, good)
+	}
+	open("good", filepath.Join(dir, "good"), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
+	for i, p := range []wire.CaptureParams{
+		{}, {Limit: -1}, {Limit: 1}, {Limit: 1 << 20, Snap: -1}, {Limit: 1 << 20, Host: "none"}, {Limit: 1 << 20, Host: "web", Network: "none"},
+		{Limit: 1 << 20, Filter: strings.Repeat("1+", 1<<20) + "1=1"}, {Limit: 1 << 20, Filter: strings.Repeat("(", 1<<15)},
+		{Limit: 1 << 20, Filter: strings.Repeat("(1=1)or", 1<<12)},
+	} {
+		refused(fmt.Sprint("parameters ", i), files["good"], p)
+	}
+	for _, method := range []string{wire.MethodFlush, wire.MethodStop} {
+		for _, n := range []int{0, -1, math.MaxInt} {
+			if err := env.call(context.Background(), method, wire.CaptureResult{Capture: n}, nil); err == nil || errors.Is(err, wire.ErrClosed) {
+				t.Errorf("%s %d: got %v", method, n, err)
+			}
+		}
+	}
+	var c wire.CaptureResult // the control
+	huge := wire.CaptureParams{Limit: math.MaxInt64, Snap: math.MaxInt, Filter: "1=1" + strings.Repeat("||1=1", 1<<12)}
+	if _, err := env.callFiles(context.Background(), wire.MethodCapture, huge, &c, files["good"]); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.call(context.Background(), wire.MethodStop, c, nil); err != nil {
+		t.Error(err)
 	}
 }
 
