@@ -41,7 +41,8 @@ type CaptureStats struct {
 const defaultCaptureLimit = 256 << 20
 
 // A Capture writes packets to a file until Stop, or the end of the environment. The file can be read at any time, also after
-// the program was killed: what has passed is in it within milliseconds, and for certain after Flush.
+// the program was killed: what has passed is in it within milliseconds, and for certain after Flush. (Who reads while packets pour in, or after
+// the keeper itself was killed, may find the last one cut.)
 //
 // Each packet is there where it leaves a host and where it arrives: as one of the interface "web/eth0" or "db/eth0", outbound
 // or inbound. What a host sends and nobody gets is there once. Names of hosts are in the file, for readers to show. Packets

@@ -91,19 +91,40 @@ func (s *sink) run() {
 	}
 }
 
-// write writes a batch, at the end of the file. What a full disk has room for may end amid a Write: that is taken back.
+// write writes a batch at the end of the file, which is at an offset, and reports how many bytes of it are there.
+//
+// A kernel that is to end the process writes no further page, and shows readers each page when it is written. So what was taken
+// by one Write, such as a packet, is in one page wherever it can be, and otherwise in a call of its own.
 func (s *sink) write(b batch, at int64) (int64, error) {
-	n, err := s.file.Write(b.bytes)
-	if err == nil {
-		return int64(n), nil
-	}
-	if i, whole := slices.BinarySearch(b.ends, n); n > 0 && !whole {
-		if n = 0; i > 0 {
-			n = b.ends[i-1]
+	begin := 0
+	for i := 0; i < len(b.ends); i++ {
+		before := int((at+int64(begin))%pageSize) - begin // in the page
+		for i+1 < len(b.ends) && before+b.ends[i+1] <= pageSize {
+			i++
 		}
-		_ = s.file.Truncate(at + int64(n)) // the error is told that led to this
+		n, err := s.file.Write(b.bytes[begin:b.ends[i]])
+		if err != nil {
+			return s.cut(b, begin+n, at), fmt.Errorf("write the file: %w", unwrapPath(err))
+		}
+		begin = b.ends[i]
 	}
-	return int64(n), fmt.Errorf("write the file: %w", unwrapPath(err))
+	return int64(begin), nil
+}
+
+const pageSize = 4096
+
+// cut takes back the last of n bytes of a batch, with which a Write ends that a full disk has no room for, and reports how
+// many are left.
+func (s *sink) cut(b batch, n int, at int64) int64 {
+	i, whole := slices.BinarySearch(b.ends, n)
+	if whole || n == 0 {
+		return int64(n)
+	}
+	if n = 0; i > 0 {
+		n = b.ends[i-1]
+	}
+	_ = s.file.Truncate(at + int64(n)) // the error is told that led to this
+	return int64(n)
 }
 
 // unwrapPath is an error without the path of a file that was handed over, which has none.

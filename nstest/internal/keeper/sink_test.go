@@ -54,6 +54,31 @@ func TestSinkWritesEverything(t *testing.T) {
 	}
 }
 
+// A batch is written in calls that end where one that was taken ends, and cross no page unless that one does.
+func TestSinkWritesWhatWasTakenWhole(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, r := &sink{file: os.NewFile(uintptr(fds[0]), "")}, os.NewFile(uintptr(fds[1]), "")
+	defer s.file.Close()
+	defer r.Close()
+	var b batch
+	for _, n := range []int{100, 900, 96, 1, 3000, 1000, 95, 1, 9000, 4000, 50} {
+		b.bytes = append(b.bytes, make([]byte, n)...)
+		b.ends = append(b.ends, len(b.bytes))
+	}
+	if n, err := s.write(b, 3000); n != int64(len(b.bytes)) || err != nil {
+		t.Error(n, err)
+	}
+	got := make([]byte, 1<<16)
+	for i, want := range []int{1096, 1 + 3000 + 1000 + 95, 1, 9000, 4000, 50} {
+		if n, err := r.Read(got); n != want || err != nil {
+			t.Errorf("write %d: %d bytes, not %d, %v", i, n, want, err)
+		}
+	}
+}
+
 // What a file has no room for is left out whole, so that what is in it can be read.
 func TestSinkWithoutRoom(t *testing.T) {
 	var old unix.Rlimit

@@ -1,6 +1,6 @@
 // Package pcapng writes captures in the format pcapng (draft-ietf-opsawg-pcapng), which Wireshark and tcpdump read.
 //
-// Every block goes to the file by one call of Write, so that a file whose writer was killed ends with a whole one.
+// Every block goes to the file by one call of Write, so that a file whose writer ends amid its work ends with a whole one.
 package pcapng
 
 import (
