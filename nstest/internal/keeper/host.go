@@ -214,7 +214,7 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 	h.own = rootfs.Own{PID: !p.SharePID && !p.NetOnly, Net: true, IPC: !p.ShareIPC && !p.NetOnly, UTS: !p.NetOnly}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, e.drop(k, h, cables))
+			err = errors.Join(e.cause(err), e.drop(k, h, cables))
 		}
 	}()
 	var kinds ns.Kinds
@@ -314,6 +314,13 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 	}
 	e.wake()
 	return h, nil
+}
+
+// cause is what err comes from, where that is the end of the environment.
+func (e *environment) cause(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cmp.Or(e.closedError(), err)
 }
 
 // welcome has what is in force hold for a host that is one of the environment's now. The mutex is held.

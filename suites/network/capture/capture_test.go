@@ -3,7 +3,6 @@ package capture_test
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -107,7 +106,7 @@ var _ = Describe("A capture", func() {
 		Expect(read(c.Path(), "frame.interface_name", "frame.len", "frame.cap_len")).To(Equal([]string{"web/eth0 45 20", "db/eth0 45 20"}))
 	})
 	It("keeps all of a packet where more is asked for than there can be", func() {
-		c := begin(web.Capture, nstest.CaptureConfig{Filter: udp, Snap: math.MaxInt})
+		c := begin(web.Capture, nstest.CaptureConfig{Filter: udp, Snap: 1 << 32})
 		send(web, "db", "5000", "hello")
 		stop(c)
 		Expect(read(c.Path(), "frame.len", "frame.cap_len")).To(Equal([]string{"47 47"}))
