@@ -154,6 +154,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 
 		// Clients, to see the fixtures from outside.
 		"github.com/beevik/ntp":          {"tests"},
+		"github.com/eclipse":             {"tests"},
 		"github.com/go-ldap/ldap":        {"tests"},
 		"github.com/go-sql-driver/mysql": {"tests"},
 		"github.com/nats-io/nats.go":     {"suites/microservices/shop/"}, // whose services have it
