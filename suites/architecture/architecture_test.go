@@ -147,6 +147,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/onsi/ginkgo/v2":              {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 		"github.com/emersion/go-smtp":            {"fixtures/smtp/"},
 		"github.com/emersion/go-sasl":            {"fixtures/smtp/"},
+		"github.com/go-jose":                     {"fixtures/oidc/"}, // without modules of its own
 		"github.com/HdrHistogram":                {"fixtures/load/"},
 		"github.com/twmb/franz-go":               {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
 		"go.opentelemetry.io/proto":              {"fixtures/otlp/"},  // messages and services, with gRPC in tow
@@ -154,6 +155,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 
 		// Clients, to see the fixtures from outside.
 		"github.com/beevik/ntp":          {"tests"},
+		"github.com/coreos/go-oidc":      {"tests"},
 		"github.com/eclipse":             {"tests"},
 		"github.com/go-ldap/ldap":        {"tests"},
 		"github.com/go-sql-driver/mysql": {"tests"},
@@ -162,6 +164,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/rabbitmq/amqp091-go": {"tests"},
 		"github.com/redis/go-redis/v9":   {"suites/microservices/shop/"}, // as nats.go
 		"go.opentelemetry.io/otel":       {"tests"},                      // as are its exporters
+		"golang.org/x/oauth2":            {"tests"},
 	}
 	used := map[string]bool{}
 	for _, f := range files(t) {
