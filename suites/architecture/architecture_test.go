@@ -148,12 +148,14 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/emersion/go-smtp":            {"fixtures/smtp/"},
 		"github.com/emersion/go-sasl":            {"fixtures/smtp/"},
 		"github.com/go-jose":                     {"fixtures/oidc/"}, // without modules of its own
+		"github.com/johannesboyne":               {"fixtures/s3/"},   // keeps objects in the program, for those who import it alone
 		"github.com/HdrHistogram":                {"fixtures/load/"},
 		"github.com/twmb/franz-go":               {"fixtures/kafka/"}, // has brokers in the program, for those who import it alone
 		"go.opentelemetry.io/proto":              {"fixtures/otlp/"},  // messages and services, with gRPC in tow
 		"google.golang.org/grpc":                 {"fixtures/otlp/"},
 
 		// Clients, to see the fixtures from outside.
+		"github.com/aws":                 {"tests"},
 		"github.com/beevik/ntp":          {"tests"},
 		"github.com/coreos/go-oidc":      {"tests"},
 		"github.com/eclipse":             {"tests"},
