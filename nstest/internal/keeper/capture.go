@@ -306,6 +306,9 @@ func (c *capture) at(l label) (*seen, error) {
 	if s := c.seen[l.place]; s != nil {
 		return s, nil
 	}
+	if err := c.out.WriteNames(c.unnamed(l)); err != nil {
+		return nil, err
+	}
 	n, err := c.out.AddInterface(pcapng.Interface{Name: l.String(), MAC: l.mac, Addrs: l.addrs, Filter: c.params.Filter, Snap: c.params.Snap})
 	if err != nil {
 		return nil, err
@@ -313,6 +316,19 @@ func (c *capture) at(l label) (*seen, error) {
 	s := &seen{number: n}
 	c.seen[l.place] = s
 	return s, nil
+}
+
+// unnamed are the addresses of which the file does not know that they are, or were, a place's: its host may have gone before its
+// packets were taken.
+func (c *capture) unnamed(l label) map[netip.Addr][]string {
+	name := strings.ToLower(l.host)
+	names := map[netip.Addr][]string{}
+	for _, p := range l.addrs {
+		if a := p.Addr(); !a.IsLinkLocalUnicast() && !slices.Contains(strings.Fields(c.named[a]), name) {
+			names[a] = []string{name}
+		}
+	}
+	return names
 }
 
 // flushCapture returns when what passed before is in the file.
