@@ -47,6 +47,7 @@ var _ = Describe("Failover", func() {
 			release()
 			customers.goesOn()
 			victim.again(victim.program)
+			customers.goesOn() // who has asked the dead one, and then another, has nobody else to ask
 		}
 		customers.stop()
 		s.hasShipped(customers)

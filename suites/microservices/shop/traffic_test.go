@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,12 +15,11 @@ import (
 // traffic is customers who look at the tea and order it, all the time, each order with a key of its own.
 type traffic struct {
 	shop      *shop
-	size      int
 	cancel    context.CancelFunc
 	customers sync.WaitGroup
 
 	mu       sync.Mutex
-	ordered  int
+	ordered  []int // by each of them
 	failures []string
 }
 
@@ -28,11 +28,11 @@ func letIn(s *shop, customers int) *traffic {
 	GinkgoHelper()
 	Expect(s.customer.fill("everybody", "tea", 1)).To(Succeed())
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &traffic{shop: s, size: customers, cancel: cancel}
-	for range customers {
+	t := &traffic{shop: s, cancel: cancel, ordered: make([]int, customers)}
+	for i := range customers {
 		t.customers.Go(func() {
 			for ctx.Err() == nil {
-				t.count(once(s.customer))
+				t.count(i, once(s.customer))
 			}
 		})
 	}
@@ -52,21 +52,28 @@ func once(c *customer) error {
 	return nil
 }
 
-func (t *traffic) count(err error) {
+func (t *traffic) count(customer int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
 		t.failures = append(t.failures, err.Error())
 		return
 	}
-	t.ordered++
+	t.ordered[customer]++
 }
 
 // orders is how many orders were answered well.
 func (t *traffic) orders() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ordered
+	return sum(t.ordered)
+}
+
+func sum(list []int) (total int) {
+	for _, n := range list {
+		total += n
+	}
+	return total
 }
 
 // failed are the requests that were not.
@@ -76,10 +83,23 @@ func (t *traffic) failed() []string {
 	return t.failures
 }
 
-// goesOn waits for more orders, and sees that none failed.
+// goesOn waits until everybody has begun and ended another order, and sees that none failed.
 func (t *traffic) goesOn() {
 	GinkgoHelper()
-	Eventually(t.orders).Should(BeNumerically(">", t.orders()+10))
+	t.mu.Lock()
+	before := slices.Clone(t.ordered)
+	t.mu.Unlock()
+	Eventually(func() (least int) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		least = t.ordered[0] - before[0]
+		for i := range before {
+			least = min(least, t.ordered[i]-before[i])
+		}
+		return least
+	}).Should(BeNumerically(">=", 2), func() string {
+		return fmt.Sprintf("the first may have been begun before; failed: %q", t.failed())
+	})
 	Expect(t.failed()).To(BeEmpty())
 }
 
@@ -87,7 +107,7 @@ func (t *traffic) goesOn() {
 func (t *traffic) holdUp() (release func()) {
 	GinkgoHelper()
 	release = t.shop.bank.hold()
-	Eventually(t.shop.bank.held).Should(BeNumerically(">=", t.size))
+	Eventually(t.shop.bank.held).Should(BeNumerically(">=", len(t.ordered)))
 	return release
 }
 
