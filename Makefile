@@ -15,9 +15,9 @@ vet:
 lint:
 	$(GO) run $(LINT) run
 
-# Everything that has to pass before a commit, in at most six minutes. Tests wait more than they compute.
+# Everything that has to pass before a commit, in at most six minutes.
 test:
-	$(GOTEST) -p 3 -timeout 6m $(PACKAGES)
+	$(GOTEST) -timeout 6m $(PACKAGES)
 	$(GOTEST) -timeout 6m -race -short ./nstest/... ./suites/smoke/... ./suites/hermetic/...
 
 # A look at what the framework does.

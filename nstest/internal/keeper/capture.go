@@ -28,9 +28,9 @@ type capture struct {
 
 	mu     sync.Mutex // guards what follows
 	out    *pcapng.Writer
-	seen   map[place]*seen       // the interfaces of the file
-	named  map[netip.Addr]string // the names that the file has
-	names  uint64                // the number of the zone's changes that it has
+	seen   map[place]*seen         // the interfaces of the file
+	told   map[netip.Addr][]string // the names that the file has, of hosts that are gone too
+	names  uint64                  // the number of the zone's changes that it has
 	stats  wire.CaptureStats
 	taps   []*tap.Tap
 	closed bool
@@ -170,7 +170,7 @@ func (e *environment) newCapture(p wire.CaptureParams, file *os.File) (*capture,
 			device = link.name()
 		}
 	}
-	return &capture{params: p, device: device, filter: filter, seen: map[place]*seen{}}, nil
+	return &capture{params: p, device: device, filter: filter, seen: map[place]*seen{}, told: map[netip.Addr][]string{}}, nil
 }
 
 // listen has a capture see what passes a network's switch. The mutex is held.
@@ -285,19 +285,28 @@ func (c *capture) writeNames(e *environment) error {
 	if changes == c.names {
 		return nil
 	}
-	names := e.zone.Names()
-	named := map[netip.Addr]string{}
+	if err := c.tell(e.zone.Names()); err != nil {
+		return err
+	}
+	c.names = changes
+	return nil
+}
+
+// tell tells the file the names that it does not have.
+func (c *capture) tell(names map[netip.Addr][]string) error {
 	for a, list := range names {
 		slices.Sort(list)
-		named[a] = strings.Join(list, " ")
-		if c.named[a] == named[a] {
+		names[a] = slices.DeleteFunc(list, func(name string) bool { return slices.Contains(c.told[a], name) })
+		if len(names[a]) == 0 {
 			delete(names, a)
 		}
 	}
 	if err := c.out.WriteNames(names); err != nil {
 		return err
 	}
-	c.names, c.named = changes, named
+	for a, list := range names {
+		c.told[a] = append(c.told[a], list...)
+	}
 	return nil
 }
 
@@ -306,7 +315,13 @@ func (c *capture) at(l label) (*seen, error) {
 	if s := c.seen[l.place]; s != nil {
 		return s, nil
 	}
-	if err := c.out.WriteNames(c.unnamed(l)); err != nil {
+	names := map[netip.Addr][]string{} // of a host that may have gone before its packets were taken
+	for _, p := range l.addrs {
+		if !p.Addr().IsLinkLocalUnicast() {
+			names[p.Addr()] = []string{strings.ToLower(l.host)}
+		}
+	}
+	if err := c.tell(names); err != nil {
 		return nil, err
 	}
 	n, err := c.out.AddInterface(pcapng.Interface{Name: l.String(), MAC: l.mac, Addrs: l.addrs, Filter: c.params.Filter, Snap: c.params.Snap})
@@ -316,19 +331,6 @@ func (c *capture) at(l label) (*seen, error) {
 	s := &seen{number: n}
 	c.seen[l.place] = s
 	return s, nil
-}
-
-// unnamed are the addresses of which the file does not know that they are, or were, a place's: its host may have gone before its
-// packets were taken.
-func (c *capture) unnamed(l label) map[netip.Addr][]string {
-	name := strings.ToLower(l.host)
-	names := map[netip.Addr][]string{}
-	for _, p := range l.addrs {
-		if a := p.Addr(); !a.IsLinkLocalUnicast() && !slices.Contains(strings.Fields(c.named[a]), name) {
-			names[a] = []string{name}
-		}
-	}
-	return names
 }
 
 // flushCapture returns when what passed before is in the file.

@@ -52,7 +52,7 @@ func TestSignals(t *testing.T) {
 func signalled(t *testing.T, env []string, cues []cue) outcome {
 	t.Helper()
 	json := filepath.Join(t.TempDir(), "report.json")
-	cmd := golden.Command(t, env, "-test.timeout=1m", "-ginkgo.no-color", "-ginkgo.seed=7", "-ginkgo.v", "-ginkgo.label-filter=waiting", "-ginkgo.grace-period=1s", "-ginkgo.json-report="+json)
+	cmd := golden.Command(t, env, "-test.timeout=1m", "-ginkgo.no-color", "-ginkgo.seed=7", "-ginkgo.v", "-ginkgo.label-filter=waiting", "-ginkgo.grace-period=3s", "-ginkgo.json-report="+json)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
