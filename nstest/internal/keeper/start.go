@@ -95,7 +95,7 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 	}()
 	if !privileged {
 		if _, k.OneID, err = idmap.WriteUnprivileged(k.proc.PID); err != nil {
-			if hasEnded(err) {
+			if hasEnded(err) || k.proc.Exiting() {
 				return nil, fmt.Errorf("start keeper: %w", wire.ErrClosed)
 			}
 			return nil, explained(err, "write uid_map")

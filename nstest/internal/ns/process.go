@@ -1,9 +1,11 @@
 package ns
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -118,6 +120,20 @@ func (p *Process) Kill() error {
 		return nil
 	}
 	return err
+}
+
+// Exiting tells whether the process has ended or is past the point of return. Whoever has asked for one of its files in
+// /proc needs it: with the memory of a process goes the owner of those files, so that an ordinary user is refused
+// (EACCES) for a while before the directory is missing (proc(5)).
+func (p *Process) Exiting() bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH)
+	}
+	const exiting = 0x4                                                 // PF_EXITING
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // from the state on
+	flags, err := strconv.ParseUint(fields[6], 10, 64)
+	return err == nil && flags&exiting != 0
 }
 
 // Wait reaps the process. It must be called once.

@@ -311,3 +311,34 @@ func parent() {
 	io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 }
+
+// A process that was killed has its directory in /proc until somebody waits for it, but the files there have become root's.
+func TestAKilledProcessIsExiting(t *testing.T) {
+	p, err := Start(Spec{Path: "/bin/sleep", Args: []string{"sleep", "9999"}, Kinds: makeable(t, PID), DieWithUs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.PIDFD.Close()
+	if p.Exiting() {
+		t.Error("a process that sleeps is said to be exiting")
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(p.PIDFD.Fd()), Events: unix.POLLIN}}, -1); err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.OpenFile(fmt.Sprintf("/proc/%d/setgroups", p.PID), os.O_WRONLY, 0)
+	if os.Geteuid() != 0 && !errors.Is(err, unix.EACCES) {
+		t.Errorf("opening a file of a killed process gave %v, want %v", err, unix.EACCES)
+	}
+	if !p.Exiting() {
+		t.Error("a killed process is not said to be exiting")
+	}
+	if _, err := p.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if !p.Exiting() {
+		t.Error("a process that has gone is not said to be exiting")
+	}
+}
