@@ -44,6 +44,8 @@ const (
 	MethodCapture     = "capture"     // CaptureParams, a file → CaptureResult
 	MethodFlush       = "flush"       // CaptureResult → CaptureStats
 	MethodStop        = "stop"        // CaptureResult → CaptureStats: the file is complete
+	MethodRecord      = "record"      // RecordParams, files: the events', then two for packets, or the events' alone → nothing
+	MethodState       = "state"       // nothing, one file → nothing: a record.State is in the file
 	MethodTopology    = "topology"    // nothing → TopologyResult
 	MethodTrunk       = "trunk"       // TrunkParams → nothing
 	MethodDescribe    = "describe"    // nothing → OpenResult
@@ -220,6 +222,16 @@ type SocketParams struct {
 	Bind     []byte // raw sockaddr; nil = not bound
 	Listen   int    // backlog; 0 = not listening
 	Connect  []byte // raw sockaddr (AF_UNIX only); nil = not connected
+}
+
+// RecordParams have an environment recorded from now on. The files are appended to, and as those of a capture. Packets are
+// written to one of two files until it is full, and then to the other one, which is emptied before: the last ones are
+// always there, and at any moment both are whole.
+type RecordParams struct {
+	Began   time.Time // when the environment was asked for
+	Limit   int64     // bytes of events; what is left out is noted
+	Packets int64     // bytes of each of the two files
+	Snap    int       // bytes of each packet; 0 = all
 }
 
 // JoinParams name a host.
