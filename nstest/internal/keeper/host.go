@@ -26,9 +26,13 @@ import (
 // init.
 type host struct {
 	name  string
-	agent *pid1.Agent
-	child *pid1.Child // the init; nil for the environment's own
 	own   rootfs.Own
+	agent *pid1.Agent // leads to the init; awake has it where parent is not nil
+	child *pid1.Child // the init; nil for the environment's own
+
+	parent *pid1.Agent // forks the init when it is needed; nil for a host that was made with one
+	waking sync.Mutex  // guards agent and child where parent is not nil, and asleep
+	asleep bool        // for good: no init is to be had any more
 
 	route    *rtnl.Conn // made inside the host
 	dns      *names.Server
@@ -165,7 +169,7 @@ func (h *host) close() error {
 			errs = append(errs, ignoreClosed(h.dns.Close()))
 		}
 		errs = append(errs, h.closeFilter())
-		if h.child != nil {
+		if h.lull() {
 			errs = append(errs, h.child.PIDFD.Close())
 			if h.agent != nil {
 				errs = append(errs, ignoreClosed(h.agent.Close()))
@@ -217,81 +221,11 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 			err = errors.Join(e.cause(err), e.drop(k, h, cables))
 		}
 	}()
-	var kinds ns.Kinds
-	if !p.NetOnly {
-		kinds |= ns.Mount | ns.UTS
-	}
-	if h.own.PID {
-		kinds |= ns.PID
-	}
-	if h.own.IPC {
-		kinds |= ns.IPC
-	}
 	e.tally()
-	var network, root pid1.Program
-	served := func() error { return nil }
-	if pl := e.vacant(ctx); pl != nil {
-		served = h.settle(pl, e.zone)
-		defer func() { _ = served() }() // before anything is taken apart
-		netns, err := h.route.NetNS()
-		if err != nil {
-			return nil, err
-		}
-		defer netns.Close()
-		ns.EnterNet(&network, network.File(netns))
+	if pl := e.vacant(ctx); pl != nil && p.NetOnly {
+		err = h.build(ctx, e, pl, cables)
 	} else {
-		kinds |= ns.Net
-		sockets(&network, e.server.sysctls)
-	}
-	programs := []*pid1.Program{&network}
-	if !p.NetOnly {
-		e.root.Host(&root, p.Name, h.own, addresses(cables))
-		programs = append(programs, &root)
-	}
-	agent, forked, ran, err := e.agent.BeginFork(uintptr(kinds), programs...)
-	if err != nil {
-		return nil, &stepError{"start init", err}
-	}
-	fork := func() error {
-		child, err := forked()
-		if err != nil {
-			return &stepError{"start init", errors.Join(err, agent.Close())}
-		}
-		h.agent, h.child = agent, child
-		return nil
-	}
-	e.planNext()
-	// The host makes its root while its cables are plugged in. Where it is built on a plot, its init is forked meanwhile too.
-	planned := !kinds.Has(ns.Net)
-	if !planned {
-		if err = fork(); err != nil {
-			return nil, err
-		}
-		err = h.boot(ran[0], e.zone)
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		if err = h.attach(ctx, e, cables); err != nil {
-			err = &stepError{"attach network", err}
-		}
-	}
-	if planned {
-		if ferr := fork(); ferr != nil {
-			return nil, cmp.Or(err, ferr)
-		}
-		if _, nerr := ran[0](); err == nil && nerr != nil {
-			err = &stepError{"enter network namespace", nerr}
-		}
-	}
-	for _, root := range ran[1:] {
-		if _, rerr := root(); err == nil && rerr != nil {
-			err = &stepError{"enter root", rerr}
-		}
-	}
-	if err == nil {
-		err = served()
+		err = h.furnish(ctx, e, pl, cables)
 	}
 	if err == nil && r != nil {
 		err = r.begin(h)
@@ -314,6 +248,142 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 	}
 	e.wake()
 	return h, nil
+}
+
+// build makes a host on a plot and has nothing else of its own. Its init comes when there is something to do for one: awake.
+func (h *host) build(ctx context.Context, e *environment, pl *plot, cables []*cable) error {
+	h.parent = e.agent
+	served := h.settle(pl, e.zone)
+	e.planNext()
+	err := ctx.Err()
+	if err == nil {
+		if err = h.attach(ctx, e, cables); err != nil {
+			err = &stepError{"attach network", err}
+		}
+	}
+	return cmp.Or(err, served())
+}
+
+// furnish makes a host with an init, on a plot if there is one, and with a root unless it has nothing but a network of its
+// own.
+func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*cable) error {
+	var kinds ns.Kinds
+	if h.own.UTS {
+		kinds |= ns.Mount | ns.UTS
+	}
+	if h.own.PID {
+		kinds |= ns.PID
+	}
+	if h.own.IPC {
+		kinds |= ns.IPC
+	}
+	var network, root pid1.Program
+	served := func() error { return nil }
+	if pl != nil {
+		served = h.settle(pl, e.zone)
+		defer func() { _ = served() }() // before anything is taken apart
+		netns, err := h.route.NetNS()
+		if err != nil {
+			return err
+		}
+		defer netns.Close()
+		ns.EnterNet(&network, network.File(netns))
+	} else {
+		kinds |= ns.Net
+		sockets(&network, e.server.sysctls)
+	}
+	programs := []*pid1.Program{&network}
+	if kinds.Has(ns.Mount) {
+		e.root.Host(&root, h.name, h.own, addresses(cables))
+		programs = append(programs, &root)
+	}
+	agent, forked, ran, err := e.agent.BeginFork(uintptr(kinds), programs...)
+	if err != nil {
+		return &stepError{"start init", err}
+	}
+	fork := func() error {
+		child, err := forked()
+		if err != nil {
+			return &stepError{"start init", errors.Join(err, agent.Close())}
+		}
+		h.agent, h.child = agent, child
+		return nil
+	}
+	e.planNext()
+	// The host makes its root while its cables are plugged in. Where it is built on a plot, its init is forked meanwhile too.
+	if pl == nil {
+		if err = fork(); err != nil {
+			return err
+		}
+		err = h.boot(ran[0], e.zone)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		if err = h.attach(ctx, e, cables); err != nil {
+			err = &stepError{"attach network", err}
+		}
+	}
+	if pl != nil {
+		if ferr := fork(); ferr != nil {
+			return cmp.Or(err, ferr)
+		}
+		if _, nerr := ran[0](); err == nil && nerr != nil {
+			err = &stepError{"enter network namespace", nerr}
+		}
+	}
+	for _, root := range ran[1:] {
+		if _, rerr := root(); err == nil && rerr != nil {
+			err = &stepError{"enter root", rerr}
+		}
+	}
+	return cmp.Or(err, served())
+}
+
+// awake is the connection to the host's init, which is forked for the first who asks where the host was made without one.
+func (h *host) awake() (*pid1.Agent, error) {
+	if h.parent == nil {
+		return h.agent, nil
+	}
+	h.waking.Lock()
+	defer h.waking.Unlock()
+	switch {
+	case h.asleep:
+		return nil, refuse(unix.ENOENT, "host %q is being removed", h.name)
+	case h.agent != nil:
+		return h.agent, nil
+	}
+	netns, err := h.route.NetNS()
+	if err != nil {
+		return nil, err
+	}
+	defer netns.Close()
+	var enter pid1.Program
+	ns.EnterNet(&enter, enter.File(netns))
+	agent, forked, ran, err := h.parent.BeginFork(0, &enter)
+	if err != nil {
+		return nil, &stepError{"start init", err}
+	}
+	child, err := forked()
+	if err != nil {
+		return nil, &stepError{"start init", errors.Join(err, agent.Close())}
+	}
+	h.agent, h.child = agent, child
+	if _, err := ran[0](); err != nil {
+		h.asleep = true // the init is not where it should be
+		return nil, &stepError{"enter network namespace", err}
+	}
+	return agent, nil
+}
+
+// lull keeps a host that is taken apart from waking, and reports whether it has ever been awake: else there is no process
+// in it, and never was one that could have brought others there.
+func (h *host) lull() bool {
+	h.waking.Lock()
+	defer h.waking.Unlock()
+	h.asleep = true
+	return h.child != nil
 }
 
 // cause is what err comes from, where that is the end of the environment.
@@ -371,10 +441,11 @@ func (e *environment) enter(k string, p wire.HostParams, r *routing) ([]*cable, 
 // drop undoes addHost, or removes a host.
 func (e *environment) drop(k string, h *host, cables []*cable) error {
 	var errs []error
-	if h.route != nil && !h.own.PID {
+	awake := h.lull()
+	if awake && h.route != nil && !h.own.PID {
 		errs = append(errs, h.sweep())
 	}
-	if h.child != nil {
+	if awake {
 		if err := unix.PidfdSendSignal(int(h.child.PIDFD.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("kill init: %w", err))
 		}
@@ -410,7 +481,7 @@ func (e *environment) removeHost(name string) error {
 	if err != nil {
 		return err
 	}
-	if h.child == nil {
+	if h.parent == nil && h.child == nil {
 		return refuse(unix.EBUSY, "host %q is the environment's own", name)
 	}
 	return e.remove(h)

@@ -43,6 +43,9 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 	}
 	child, err := e.start(h, p, files)
 	if err != nil {
+		if _, gone := e.host(p.Host); gone != nil && errors.Is(err, pid1.ErrGone) { // removed meanwhile
+			err = gone
+		}
 		if master != nil {
 			err = errors.Join(err, master.Close())
 		}
@@ -99,7 +102,11 @@ func (e *environment) start(h *host, p wire.SpawnParams, files []*os.File) (*pid
 	}
 	prog.Call("close files", unix.SYS_CLOSE_RANGE, pid1.Int(len(files)), pid1.Int(^uint32(0)), pid1.Int(0))
 	prog.Exec(p.Paths, p.Args, p.Env)
-	child, err := h.agent.Start(&prog)
+	agent, err := h.awake()
+	if err != nil {
+		return nil, err
+	}
+	child, err := agent.Start(&prog)
 	var ce *pid1.CallError
 	if errors.As(err, &ce) && strings.HasPrefix(ce.Name, "execute ") {
 		return nil, &wire.Error{Op: "exec", Kind: "exec", Errno: uint32(ce.Errno)}
@@ -138,7 +145,11 @@ func (h *host) terminal(rows, cols uint16) (master, slave *os.File, err error) {
 	s := p.Call("open terminal", unix.SYS_IOCTL, m.Arg(), pid1.Int(unix.TIOCGPTPEER), pid1.Int(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC))
 	p.Return(m)
 	p.Return(s)
-	files, err := h.agent.Run(&p)
+	agent, err := h.awake()
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := agent.Run(&p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,7 +203,11 @@ func (e *environment) signal(s wire.SignalParams) error {
 	if s.Group {
 		var prog pid1.Program
 		prog.Call("kill", unix.SYS_KILL, pid1.Int(-p.child.PID), pid1.Int(s.Signal))
-		_, err := p.host.agent.Run(&prog)
+		agent, err := p.host.awake()
+		if err != nil {
+			return err
+		}
+		_, err = agent.Run(&prog)
 		return err
 	}
 	e.mu.Lock() // or wait could close the pidfd meanwhile

@@ -228,8 +228,12 @@ func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 		p.Call("connect", unix.SYS_CONNECT, fd.Arg(), p.Bytes(s.Connect), pid1.Int(len(s.Connect)))
 	}
 	p.Return(fd)
-	made := h.agent.Begin(&p)
-	alone := h.agent.Begin(&pid1.Program{}) // which the init runs when it has closed its own copy
+	agent, err := h.awake()
+	if err != nil {
+		return nil, err
+	}
+	made := agent.Begin(&p)
+	alone := agent.Begin(&pid1.Program{}) // which the init runs when it has closed its own copy
 	files, err := made()
 	_, gone := alone()
 	var ce *pid1.CallError
@@ -248,7 +252,11 @@ func (e *environment) join(name string) ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.agent.Listen() // whoever enters may start processes there
+	agent, err := h.awake()
+	if err != nil {
+		return nil, err
+	}
+	agent.Listen() // whoever enters may start processes there
 	pidfd := e.init.PIDFD
 	if h.child != nil {
 		pidfd = h.child.PIDFD
