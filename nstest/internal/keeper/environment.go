@@ -44,7 +44,7 @@ type environment struct {
 	plots    []*plot       // for hosts to come
 	planning chan struct{} // one is being made in the background, or, where this is closed, could not be
 	built    int           // hosts that were asked for
-	announce bool          // a MAC address is or was not what follows from an IP address
+	announce bool          // hosts that come may be known as somebody else, or to be elsewhere: see introduce
 	closed   bool
 	ended    chan struct{} // closed when close has finished
 	closeErr error

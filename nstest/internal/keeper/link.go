@@ -158,7 +158,8 @@ func (e *environment) settled(ctx context.Context, h *host, c *cable) error {
 	return e.introduce(h, c)
 }
 
-// introduce makes the cable's addresses known to the neighbours, where these may know them as another's.
+// introduce makes the cable's addresses known to the neighbours, and where they are to the switches between, if these may know
+// them as another's: where a MAC address is or was not what follows from an IP address, or a segment has several switches.
 func (e *environment) introduce(h *host, c *cable) error {
 	e.mu.Lock()
 	needed := e.announce

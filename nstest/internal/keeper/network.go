@@ -255,6 +255,8 @@ func (e *environment) enlist(n *network) (*network, error) {
 		return nil, err
 	}
 	e.networks = append(e.networks, n)
+	// Another switch, or the other end of a tunnel, goes on sending to where somebody of the same address was.
+	e.announce = e.announce || n.root != nil || n.overlay != nil
 	return n, nil
 }
 

@@ -44,6 +44,18 @@ var _ = Describe("Switches that are cabled together", func() {
 		Expect(reach(a, nstest.Current().Host("d"))).To(Succeed())
 	})
 
+	It("learn at once where an address has gone, though its host says nothing", func() {
+		addNetwork(nstest.NetworkConfig{Name: "office", NoIPv6: true}) // by which hosts make themselves known
+		addNetwork(nstest.NetworkConfig{Name: "hall", Trunks: []string{"office"}})
+		addNetwork(nstest.NetworkConfig{Name: "lab", Trunks: []string{"hall"}})
+		a, b := addHost("a", "office"), addHost("b", "lab")
+		Expect(reach(a, b)).To(Succeed())
+		Expect(nstest.Current().RemoveHost("b")).To(Succeed())
+		d := addHost("d", "hall")
+		Expect(d.Addr()).To(Equal(b.Addr()))
+		Expect(reach(a, d)).To(Succeed())
+	})
+
 	It("are apart while the trunk is pulled", func() {
 		a, b, c := three()
 		Expect(reach(a, b)).To(Succeed())
