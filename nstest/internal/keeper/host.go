@@ -304,7 +304,7 @@ func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*
 	fork := func() error {
 		child, err := forked()
 		if err != nil {
-			return &stepError{"start init", errors.Join(err, agent.Close())}
+			return &stepError{"start init", errors.Join(forkError(err), agent.Close())}
 		}
 		h.agent, h.child = agent, child
 		return nil
@@ -367,7 +367,7 @@ func (h *host) awake() (*pid1.Agent, error) {
 	}
 	child, err := forked()
 	if err != nil {
-		return nil, &stepError{"start init", errors.Join(err, agent.Close())}
+		return nil, &stepError{"start init", errors.Join(forkError(err), agent.Close())}
 	}
 	h.agent, h.child = agent, child
 	if _, err := ran[0](); err != nil {
@@ -375,6 +375,14 @@ func (h *host) awake() (*pid1.Agent, error) {
 		return nil, &stepError{"enter network namespace", err}
 	}
 	return agent, nil
+}
+
+// forkError says why an init that is a program in Go could not fork another one: it has to execute itself for that.
+func forkError(err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return refuse(unix.ENOENT, "on this machine the init is this program itself, which is linked dynamically and finds no linker in the environment's root: build it with CGO_ENABLED=0")
+	}
+	return err
 }
 
 // lull keeps a host that is taken apart from waking, and reports whether it has ever been awake: else there is no process
