@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hermetic-go/nstest/nstest/internal/names"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
@@ -48,6 +49,8 @@ type environment struct {
 	closed   bool
 	ended    chan struct{} // closed when close has finished
 	closeErr error
+
+	recorder atomic.Pointer[recorder] // nil where nothing is recorded; written once, with the mutex held
 }
 
 // stepError names the step of construction that failed.
@@ -143,6 +146,9 @@ func (e *environment) explain(err error) error {
 // watch ends the environment when its init has ended.
 func (e *environment) watch() {
 	<-e.agent.Gone()
+	if !e.isClosed() {
+		e.note("the environment's init has ended, and everything with it")
+	}
 	e.closeLogged()
 }
 
@@ -209,7 +215,7 @@ func (e *environment) close() error {
 	for _, p := range procs {
 		errs = append(errs, p.child.PIDFD.Close())
 	}
-	errs = append(errs, e.closeCaptures(captures))
+	errs = append(errs, e.closeCaptures(captures), e.endRecord())
 	for _, n := range networks {
 		e.server.pool.Put(n.lan)
 	}

@@ -42,7 +42,9 @@ func (e *environment) flapLink(p wire.FlapParams) (r wire.PartitionResult, err e
 		}
 		e.flaps[e.number] = c.flap
 		r.Fault = e.number
-		go c.flap.run(ctx, e.ended, p.Up, p.Down)
+		e.recordFlap(c.flap, "")
+		e.recordLink(h, c, plugged(false))
+		go c.flap.run(ctx, e, p.Up, p.Down)
 		return nil
 	})
 	return r, err
@@ -55,7 +57,7 @@ func (h *host) setFlap(c *cable, f *flap) {
 }
 
 // run ends with ctx, with the environment, or with the cable.
-func (f *flap) run(ctx context.Context, ended <-chan struct{}, up, down time.Duration) {
+func (f *flap) run(ctx context.Context, e *environment, up, down time.Duration) {
 	turn := time.NewTimer(down)
 	defer turn.Stop()
 	for plugged := true; ; plugged = !plugged {
@@ -63,10 +65,10 @@ func (f *flap) run(ctx context.Context, ended <-chan struct{}, up, down time.Dur
 		case <-turn.C:
 		case <-ctx.Done():
 			return
-		case <-ended:
+		case <-e.ended:
 			return
 		}
-		if err := f.turn(ctx, plugged); err != nil {
+		if err := f.turn(ctx, e, plugged); err != nil {
 			return
 		}
 		if plugged {
@@ -78,17 +80,21 @@ func (f *flap) run(ctx context.Context, ended <-chan struct{}, up, down time.Dur
 }
 
 // turn plugs or pulls the cable, unless the flap has been stopped.
-func (f *flap) turn(ctx context.Context, up bool) error {
+func (f *flap) turn(ctx context.Context, e *environment, up bool) error {
 	f.host.changing.Lock()
 	defer f.host.changing.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return f.host.plug(f.cable, up)
+	if err := f.host.plug(f.cable, up); err != nil {
+		return err
+	}
+	e.recordLink(f.host, f.cable, plugged(up))
+	return nil
 }
 
 // heal stops the flap with the cable plugged in.
-func (f *flap) heal() error {
+func (f *flap) heal(e *environment) error {
 	f.host.changing.Lock()
 	defer f.host.changing.Unlock()
 	if f.cable.flap != f {
@@ -99,6 +105,8 @@ func (f *flap) heal() error {
 	if err := f.host.plug(f.cable, true); err != nil && !errors.Is(err, unix.ENODEV) { // a process of the host has deleted it
 		return err
 	}
+	e.recordFlap(f, healed)
+	e.recordLink(f.host, f.cable, plugged(true))
 	return nil
 }
 
@@ -109,5 +117,6 @@ func (e *environment) endFlap(c *cable) {
 		f.stop()
 		delete(e.flaps, f.number)
 		f.host.setFlap(c, nil)
+		e.recordFlap(f, healed)
 	}
 }

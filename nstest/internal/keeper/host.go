@@ -16,6 +16,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/outbound"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
+	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -247,6 +248,7 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 		return nil, err
 	}
 	e.wake()
+	e.recordHost(h)
 	return h, nil
 }
 
@@ -518,5 +520,7 @@ func (e *environment) remove(h *host) error {
 		e.endFlap(c)
 	}
 	e.mu.Unlock()
-	return e.drop(k, h, h.cables)
+	err := e.drop(k, h, h.cables)
+	e.record(record.Event{Kind: record.KindHost, Host: h.name, State: "gone"})
+	return err
 }

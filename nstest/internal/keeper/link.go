@@ -73,7 +73,13 @@ func (h *host) cable(networkName string) (*cable, error) {
 
 // link pulls or plugs a cable. A plugged one passes frames again when link returns.
 func (e *environment) link(_ context.Context, p wire.LinkParams) error {
-	return e.changeLink(p.Host, p.Network, func(h *host, c *cable) error { return h.plug(c, p.Up) })
+	return e.changeLink(p.Host, p.Network, func(h *host, c *cable) error {
+		if err := h.plug(c, p.Up); err != nil {
+			return err
+		}
+		e.recordLink(h, c, plugged(p.Up))
+		return nil
+	})
 }
 
 // plug pulls or plugs a cable. h.changing is held.
@@ -106,6 +112,7 @@ func (e *environment) addLink(ctx context.Context, p wire.AddLinkParams) (r wire
 			return errors.Join(err, e.removeCable(h, c))
 		}
 		r = h.linkResult(c)
+		e.recordLink(h, c, "added as "+c.name())
 		return e.follow(h)
 	})
 	return r, err
@@ -193,6 +200,7 @@ func (e *environment) removeLink(p wire.LinkParams) error {
 		if err := e.spares(h, c, nil); err != nil {
 			return err
 		}
+		e.recordLink(h, c, "removed")
 		return errors.Join(e.removeCable(h, c), e.follow(h))
 	})
 }
@@ -241,6 +249,7 @@ func (e *environment) moveLink(ctx context.Context, p wire.MoveLinkParams) (r wi
 		if err != nil {
 			return err
 		}
+		e.recordLink(h, c, "moved to "+to.name)
 		port, err := e.carry(context.WithoutCancel(ctx), h, c, to)
 		if err != nil {
 			return errors.Join(err, e.removeCable(h, c), e.follow(h))
@@ -406,6 +415,7 @@ func (e *environment) setLinkMTU(p wire.LinkMTUParams) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		c.mtu = p.MTU
+		e.recordLink(h, c, fmt.Sprint("MTU ", p.MTU))
 		return nil
 	})
 }

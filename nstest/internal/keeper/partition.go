@@ -43,6 +43,7 @@ func (e *environment) partition(groups [][]string) (int, error) {
 		delete(e.faults, n)
 		return 0, err
 	}
+	e.recordPartition(n, "")
 	return n, nil
 }
 
@@ -52,12 +53,13 @@ func (e *environment) heal(n int) error {
 	if f := e.flaps[n]; f != nil {
 		delete(e.flaps, n)
 		e.mu.Unlock()
-		return f.heal()
+		return f.heal(e)
 	}
 	defer e.mu.Unlock()
 	if _, ok := e.faults[n]; !ok || e.closed {
 		return nil
 	}
+	e.recordPartition(n, healed)
 	delete(e.faults, n)
 	return e.enforce()
 }

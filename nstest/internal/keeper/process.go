@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -17,6 +18,8 @@ import (
 type process struct {
 	host  *host
 	child *pid1.Child
+	args  []string
+	began time.Time
 }
 
 // spawn starts a process. files are its files from 0 on, at least three of them, or none for one on a terminal. It returns
@@ -41,6 +44,7 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 		defer slave.Close()
 		files = []*os.File{slave, slave, slave}
 	}
+	began := time.Now()
 	child, err := e.start(h, p, files)
 	if err != nil {
 		if _, gone := e.host(p.Host); gone != nil && errors.Is(err, pid1.ErrGone) { // removed meanwhile
@@ -68,7 +72,8 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 		return wire.SpawnResult{}, nil, errors.Join(err, child.PIDFD.Close())
 	}
 	e.number++
-	e.procs[e.number] = &process{h, child}
+	e.procs[e.number] = &process{h, child, p.Args, began}
+	e.recordProcess(e.number, e.procs[e.number])
 	return wire.SpawnResult{Proc: e.number, PID: child.PID}, out, nil
 }
 

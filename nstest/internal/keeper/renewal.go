@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -33,6 +34,7 @@ func (e *environment) renewLink(ctx context.Context, p wire.RenewLinkParams) (r 
 		if err == nil && !c.pulled {
 			err = e.settled(ctx, h, c)
 		}
+		e.recordLink(h, c, fmt.Sprint("addresses ", addresses([]*cable{c})))
 		return errors.Join(err, e.follow(h))
 	})
 	return r, err

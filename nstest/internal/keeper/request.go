@@ -125,6 +125,12 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.flushCapture(ctx, p.Capture)) })
 	case wire.MethodStop:
 		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.stopCapture(p.Capture)) })
+	case wire.MethodRecord:
+		return answer(req, func(p wire.RecordParams) (any, []*os.File, error) {
+			files := req.Files
+			req.Files = nil
+			return nil, nil, e.beginRecord(p, files)
+		})
 	case wire.MethodTrunk:
 		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:

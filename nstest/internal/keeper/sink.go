@@ -12,8 +12,10 @@ import (
 
 // A sink writes to a file in the background, so that a slow one keeps nobody waiting but who asks for that.
 type sink struct {
-	file *os.File
-	done chan struct{}
+	file   *os.File
+	shared bool          // others append to the file too: its end is looked for, and nothing is taken back
+	linger time.Duration // how long what was taken waits for more, unless somebody waits for it
+	done   chan struct{}
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -21,6 +23,7 @@ type sink struct {
 	taken   int64 // how many bytes were taken, and how many of them are in the file
 	written int64
 	ending  bool
+	urgent  bool  // somebody waits for it
 	err     error // of the file: nothing more is written
 }
 
@@ -39,8 +42,15 @@ var (
 )
 
 // newSink takes over a file that is empty, and open for appending.
-func newSink(file *os.File) *sink {
-	s := &sink{file: file, done: make(chan struct{})}
+func newSink(file *os.File) *sink { return (&sink{file: file}).start() }
+
+// newSharedSink takes over a file to which others append too. What is taken is there some time later at most.
+func newSharedSink(file *os.File, later time.Duration) *sink {
+	return (&sink{file: file, shared: true, linger: later}).start()
+}
+
+func (s *sink) start() *sink {
+	s.done = make(chan struct{})
 	s.changed = sync.NewCond(&s.mu)
 	go s.run()
 	return s
@@ -78,9 +88,15 @@ func (s *sink) run() {
 		if len(s.waiting.bytes) == 0 {
 			return
 		}
+		if s.linger > 0 {
+			s.wait()
+		}
 		b, s.waiting = s.waiting, batch{b.bytes[:0], b.ends[:0]}
 		at := s.written
 		s.mu.Unlock()
+		if s.shared {
+			at = s.end()
+		}
 		n, err := s.write(b, at)
 		s.mu.Lock()
 		s.written += n
@@ -89,6 +105,31 @@ func (s *sink) run() {
 		}
 		s.changed.Broadcast()
 	}
+}
+
+// wait returns when the sink has lingered, or somebody waits for it. The mutex is held.
+func (s *sink) wait() {
+	over := false
+	timer := time.AfterFunc(s.linger, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		over = true
+		s.changed.Broadcast()
+	})
+	defer timer.Stop()
+	for !over && !s.urgent && !s.ending && len(s.waiting.bytes) < maxWaiting/8 {
+		s.changed.Wait()
+	}
+	s.urgent = false
+}
+
+// end is where the file ends now, as far as can be told.
+func (s *sink) end() int64 {
+	info, err := s.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // write writes a batch at the end of the file, which is at an offset, and reports how many bytes of it are there.
@@ -117,7 +158,7 @@ const pageSize = 4096
 // many are left.
 func (s *sink) cut(b batch, n int, at int64) int64 {
 	i, whole := slices.BinarySearch(b.ends, n)
-	if whole || n == 0 {
+	if whole || n == 0 || s.shared {
 		return int64(n)
 	}
 	if n = 0; i > 0 {
@@ -146,6 +187,8 @@ func (s *sink) flush(ctx context.Context) error {
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.urgent = true
+	s.changed.Broadcast()
 	for end := s.taken; s.written < end; s.changed.Wait() {
 		if s.err != nil {
 			return s.err

@@ -37,12 +37,12 @@ func (z *Zone) answer(ctx context.Context, host string, udp bool, req *dns.Msg) 
 	if udp {
 		transport = "udp"
 	}
-	q := req.Question[0]
+	began, q := time.Now(), req.Question[0]
 	resp, delay, faulty, upstream := z.consult(host, udp, req, resp)
 	if upstream != nil && !faulty && resp.Rcode == dns.RcodeNameError && len(resp.Answer)+len(resp.Ns) == 0 {
 		resp = upstream.ask(ctx, req, transport)
 	}
-	z.log.add(host, transport, q, resp, faulty)
+	z.log.add(host, transport, q, resp, faulty, time.Since(began)+delay)
 	return resp, delay
 }
 

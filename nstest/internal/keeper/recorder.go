@@ -1,0 +1,372 @@
+package keeper
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/names"
+	"github.com/hermetic-go/nstest/nstest/internal/record"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// A recorder writes down what happens in an environment, a line an event, in a file to which the test's own program
+// appends too. It keeps nobody waiting: what the file cannot take is left out, and the record says so.
+type recorder struct {
+	sink  *sink
+	limit int64
+	oom   oomCounter
+	exits sync.WaitGroup // those that wait for a process's end, to write it down
+
+	mu     sync.Mutex // guards what follows; the last one that anybody takes, but that of the sink
+	line   bytes.Buffer
+	size   int64 // of the events
+	full   map[class]*gap
+	slow   gap // in the file, which was not ready for them
+	closed bool
+}
+
+// A class is those events that have their share of the record's limit together.
+type class bool
+
+// What processes and the name server are made to say may be without end, and would leave no room for what happened.
+const (
+	happenings class = false
+	talk       class = true
+)
+
+func (c class) String() string {
+	if c == talk {
+		return "lines of output and DNS queries"
+	}
+	return "events"
+}
+
+func classOf(k record.Kind) class { return class(k == record.KindLog || k == record.KindQuery) }
+
+// A gap is events that were left out.
+type gap struct{ count int }
+
+const (
+	minRecord = 16 << 10 // bytes
+	minRing   = 64 << 10
+	// notes is what is kept of the limit for saying what is missing.
+	notes = 2 << 10
+	// later is when an event is in the file.
+	later = 25 * time.Millisecond
+)
+
+// share is up to which size of the record an event of a class is taken.
+func (r *recorder) share(c class) int64 {
+	if c == talk {
+		return (r.limit - notes) / 4 * 3
+	}
+	return r.limit - notes
+}
+
+// record writes an event down, if the environment is recorded. Its time is now unless it has one. Whoever holds any mutex of the
+// environment may call it.
+func (e *environment) record(event record.Event) {
+	if r := e.recorder.Load(); r != nil {
+		r.add(event)
+	}
+}
+
+// note is record for what happened in words.
+func (e *environment) note(format string, args ...any) {
+	if r := e.recorder.Load(); r != nil {
+		r.add(record.Event{Kind: record.KindNote, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+func (r *recorder) add(event record.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	c := classOf(event.Kind)
+	if g := r.full[c]; g != nil { // what follows would fill the room that a longer one had not
+		g.count++
+		return
+	}
+	line, err := r.encode(&event)
+	switch {
+	case err != nil:
+		r.slow.count++
+		return
+	case r.size+int64(len(line)) > r.share(c):
+		r.full[c] = &gap{1}
+		r.say("the record is full: %s from here on are left out", c)
+		return
+	}
+	if r.slow.count > 0 && r.say("%d events are left out here, which the file was too slow for", r.slow.count) {
+		r.slow.count = 0
+		if line, err = r.encode(&event); err != nil {
+			return
+		}
+	}
+	if !r.write(line) {
+		r.slow.count++
+	}
+}
+
+// encode is an event's line, which is good until the next one. The mutex is held.
+func (r *recorder) encode(event *record.Event) ([]byte, error) {
+	if event.Time.IsZero() {
+		event.Time = time.Now()
+	}
+	r.line.Reset()
+	enc := json.NewEncoder(&r.line)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(event)
+	return r.line.Bytes(), err
+}
+
+// write reports whether the file takes a line. The mutex is held.
+func (r *recorder) write(line []byte) bool {
+	n, err := r.sink.Write(line)
+	r.size += int64(n)
+	return err == nil
+}
+
+// say writes a note within what is kept for that. The mutex is held.
+func (r *recorder) say(format string, args ...any) bool {
+	line, err := r.encode(&record.Event{Kind: record.KindNote, Text: fmt.Sprintf(format, args...)})
+	return err == nil && r.size+int64(len(line)) <= r.limit && r.write(line)
+}
+
+// end writes what is left out, and closes the file.
+func (r *recorder) end() error {
+	r.mu.Lock()
+	for _, c := range []class{happenings, talk} {
+		if g := r.full[c]; g != nil {
+			r.say("%d %s were left out, since the record was full", g.count, c)
+		}
+	}
+	if r.slow.count > 0 {
+		r.say("%d events were left out, which the file was too slow for", r.slow.count)
+	}
+	r.closed = true
+	r.mu.Unlock()
+	return r.sink.close()
+}
+
+// checkRecord refuses what no record can be made with. The files remain the caller's.
+func checkRecord(p wire.RecordParams, files []*os.File) error {
+	if n := len(files); n != 1 && n != 3 {
+		return refuse(unix.EINVAL, "a record needs a file for events, and two or none for packets, not %d files", n)
+	}
+	switch {
+	case p.Limit < minRecord:
+		return refuse(unix.EINVAL, "a record of %d bytes: %d are the least", p.Limit, minRecord)
+	case len(files) == 3 && (p.Packets < minRing || p.Snap < 0):
+		return refuse(unix.EINVAL, "a record of packets of %d bytes, in files of %d: %d are the least", p.Snap, p.Packets, minRing)
+	}
+	var infos []os.FileInfo
+	for _, f := range files {
+		if err := checkCaptureFile(f); err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(infos, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+			return refuse(unix.EINVAL, "a record needs a file of its own for events and for each half of the packets")
+		}
+		infos = append(infos, info)
+	}
+	return nil
+}
+
+// beginRecord has the environment recorded from now on, in files that it takes over. The record begins with what there is.
+func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
+	if err := checkRecord(p, files); err != nil {
+		return errors.Join(err, closeAll(files))
+	}
+	r := &recorder{limit: p.Limit, full: map[class]*gap{}}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.closedError()
+	if err == nil && e.recorder.Load() != nil {
+		err = refuse(unix.EBUSY, "the environment is recorded already")
+	}
+	if err != nil {
+		return errors.Join(err, closeAll(files))
+	}
+	r.oom.begin()
+	r.sink = newSharedSink(files[0], later)
+	e.recorder.Store(r)
+	e.zone.Watch(e.recordQuery)
+	if !p.Began.IsZero() && p.Began.Before(time.Now()) {
+		e.record(record.Event{Kind: record.KindNote, Time: p.Began, Text: "the environment was asked for"})
+	}
+	e.recordAll()
+	return closeAll(files[1:])
+}
+
+// recordAll writes down what is there. The mutex is held.
+func (e *environment) recordAll() {
+	for _, k := range slices.Sorted(maps.Keys(e.hosts)) {
+		h := e.hosts[k]
+		if h == nil {
+			continue
+		}
+		e.recordHost(h)
+		h.mu.Lock()
+		for _, c := range h.cables {
+			if c.pulled {
+				e.recordLink(h, c, "down")
+			}
+		}
+		h.mu.Unlock()
+	}
+	for _, n := range slices.Sorted(maps.Keys(e.faults)) {
+		e.recordPartition(n, "")
+	}
+	for _, n := range slices.Sorted(maps.Keys(e.flaps)) {
+		e.recordFlap(e.flaps[n], "")
+	}
+	for _, n := range slices.Sorted(maps.Keys(e.procs)) {
+		e.recordProcess(n, e.procs[n])
+	}
+}
+
+func (e *environment) recordHost(h *host) {
+	if e.recorder.Load() == nil {
+		return
+	}
+	event := record.Event{Kind: record.KindHost, Host: h.name}
+	for _, a := range h.addrs() {
+		event.Addrs = append(event.Addrs, a.String())
+	}
+	e.record(event)
+}
+
+// recordLink writes down what happened to a cable.
+func (e *environment) recordLink(h *host, c *cable, text string) {
+	if e.recorder.Load() != nil {
+		e.record(record.Event{Kind: record.KindLink, Host: h.name, Network: c.network.name, Text: text})
+	}
+}
+
+// plugged is what has been done to a cable that is, or is not, plugged in.
+func plugged(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+// healed is the state of a fault that is in force no more.
+const healed = "healed"
+
+// recordPartition writes down what becomes of a partition. The mutex is held.
+func (e *environment) recordPartition(number int, state string) {
+	if e.recorder.Load() == nil {
+		return
+	}
+	event := record.Event{Kind: record.KindFault, Fault: number, State: state, Hosts: slices.Concat(e.faults[number]...)}
+	var groups []string
+	for _, g := range e.faults[number] {
+		groups = append(groups, strings.Join(g, ", "))
+	}
+	event.Text = "partition of " + strings.Join(groups, " | ")
+	e.record(event)
+}
+
+func (e *environment) recordFlap(f *flap, state string) {
+	e.record(record.Event{
+		Kind: record.KindFault, Fault: f.number, State: state, Hosts: []string{f.host.name}, Network: f.cable.network.name,
+		Text: "flap of " + f.host.name + " on " + f.cable.network.name,
+	})
+}
+
+// recordQuery writes down what a host has asked for.
+func (e *environment) recordQuery(q names.Asked) {
+	event := record.Event{Kind: record.KindQuery, Time: q.Time, Host: q.Host, Text: q.Type + " " + q.Name, State: q.RCode, Took: q.Took}
+	if event.State == "" {
+		event.State = "lost"
+	}
+	for _, a := range q.Addrs {
+		event.Addrs = append(event.Addrs, a.String())
+	}
+	e.record(event)
+}
+
+// recordProcess writes down that a process was started, and will write down how it ends. The mutex is held.
+func (e *environment) recordProcess(number int, p *process) {
+	r := e.recorder.Load()
+	if r == nil {
+		return
+	}
+	e.record(record.Event{Kind: record.KindStart, Time: p.began, Host: p.host.name, Process: number, PID: p.child.PID, Args: brief(p.args)})
+	r.exits.Go(func() {
+		<-p.child.Done()
+		took := time.Since(p.began)
+		x := p.child.Exit()
+		if x.Lost && e.isClosed() {
+			return // as all are that are there in the end
+		}
+		e.record(record.Event{
+			Kind: record.KindExit, Host: p.host.name, Process: number, PID: p.child.PID, State: statusText(x.Status), Took: took,
+			OOM: x.Status.Signaled() && x.Status.Signal() == unix.SIGKILL && r.oom.killed(),
+		})
+	})
+}
+
+func (e *environment) isClosed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+// statusText is how a process ended, in the words of os.ProcessState.
+func statusText(s unix.WaitStatus) string {
+	if s.Exited() {
+		return fmt.Sprintf("exit status %d", s.ExitStatus())
+	}
+	text := "signal: " + s.Signal().String()
+	if s.CoreDump() {
+		text += " (core dumped)"
+	}
+	return text
+}
+
+// maxArgs is how many bytes of the arguments of a process are written down.
+const maxArgs = 8 << 10
+
+// brief is the beginning of a list of arguments.
+func brief(args []string) []string {
+	left := maxArgs
+	for i, a := range args {
+		if len(a) > left {
+			return append(slices.Clone(args[:i]), a[:left]+"…")
+		}
+		left -= len(a)
+	}
+	return args
+}
+
+// endRecord completes the files of a record. Nothing happens in the environment any more.
+func (e *environment) endRecord() error {
+	r := e.recorder.Load()
+	if r == nil {
+		return nil
+	}
+	e.zone.Watch(nil)
+	r.exits.Wait()
+	if err := r.end(); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return nil
+}
