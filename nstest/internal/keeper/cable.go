@@ -27,6 +27,7 @@ type cable struct {
 	auto      bool       // the host takes its IPv6 address and default route from router advertisements
 	noGateway bool       // its network's gateway is none of the host's, nor is the host the gateway
 	pulled    bool
+	since     time.Time // it is pulled
 	flap      *flap
 }
 

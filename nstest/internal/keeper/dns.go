@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"time"
+
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +23,9 @@ func (e *environment) setDNS(p wire.DNSParams) error {
 	if err := e.zone.Configure(p.DNS); err != nil {
 		return refuse(unix.EINVAL, "%v", err)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.inForce.dns, e.inForce.dnsSince = p.DNS.Faults, time.Now()
 	return nil
 }
 

@@ -38,7 +38,8 @@ type environment struct {
 	networks []*network
 	procs    map[int]*process
 	faults   map[int][][]string
-	flaps    map[int]*flap    // numbered as the faults
+	flaps    map[int]*flap // numbered as the faults
+	inForce  inForce
 	captures map[int]*capture // likewise
 	number   int
 	nameless uint32        // how many hosts had no address from which to derive their MAC

@@ -11,7 +11,8 @@ import (
 
 // A flap pulls and plugs a cable by turns.
 type flap struct {
-	number int // of the fault
+	number int       // of the fault
+	since  time.Time // it is in force
 	host   *host
 	cable  *cable
 	stop   context.CancelFunc
@@ -36,7 +37,7 @@ func (e *environment) flapLink(p wire.FlapParams) (r wire.PartitionResult, err e
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.number++
-		h.setFlap(c, &flap{number: e.number, host: h, cable: c, stop: stop})
+		h.setFlap(c, &flap{number: e.number, since: time.Now(), host: h, cable: c, stop: stop})
 		if e.flaps == nil {
 			e.flaps = map[int]*flap{}
 		}

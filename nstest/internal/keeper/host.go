@@ -44,8 +44,9 @@ type host struct {
 	fence    *fence           // its firewall; guarded by the environment's mutex, as is filter
 	filter   *firewall.Filter // made for the first firewall
 
-	changing sync.Mutex // held by whoever changes the cables; taken before the environment's mutex
-	mu       sync.Mutex // guards what can be read of the cables; taken after it
+	looking  chan struct{} // takes one who looks at the host (see view): one that waits for ever is the last
+	changing sync.Mutex    // held by whoever changes the cables; taken before the environment's mutex
+	mu       sync.Mutex    // guards what can be read of the cables; taken after it
 	cables   []*cable
 	loans    []*loaned
 	declared declared
@@ -67,7 +68,9 @@ func addresses(cables []*cable) []netip.Addr {
 
 func (c *cable) name() string { return fmt.Sprintf("eth%d", c.index-2) }
 
-func newHost(name string, agent *pid1.Agent) *host { return &host{name: name, agent: agent} }
+func newHost(name string, agent *pid1.Agent) *host {
+	return &host{name: name, agent: agent, looking: make(chan struct{}, 1)}
+}
 
 func (h *host) result() wire.HostResult {
 	h.mu.Lock()

@@ -92,6 +92,9 @@ func (h *host) plug(c *cable, up bool) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !up && !c.pulled {
+		c.since = time.Now()
+	}
 	c.pulled = !up
 	return nil
 }

@@ -44,6 +44,7 @@ func (e *environment) partition(groups [][]string) (int, error) {
 		return 0, err
 	}
 	e.recordPartition(n, "")
+	e.inForce.begin(n)
 	return n, nil
 }
 
@@ -61,6 +62,7 @@ func (e *environment) heal(n int) error {
 	}
 	e.recordPartition(n, healed)
 	delete(e.faults, n)
+	delete(e.inForce.partitions, n)
 	return e.enforce()
 }
 

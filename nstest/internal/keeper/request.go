@@ -131,6 +131,16 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			req.Files = nil
 			return nil, nil, e.beginRecord(p, files)
 		})
+	case wire.MethodState:
+		if len(req.Files) != 1 {
+			return wire.Reply{}, refuse(unix.EINVAL, "a state needs one file, not %d", len(req.Files))
+		}
+		file := req.Files[0]
+		req.Files = nil
+		if err := req.Decode(nil); err != nil {
+			return wire.Reply{}, errors.Join(err, file.Close())
+		}
+		return wire.Reply{}, e.writeState(ctx, file)
 	case wire.MethodTrunk:
 		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:

@@ -205,7 +205,13 @@ func (e *environment) setTrunk(p wire.TrunkParams) error {
 	if err != nil {
 		return err
 	}
-	return trunk.Set(p.Up)
+	if err := trunk.Set(p.Up); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.inForce.trunk(p.Network, p.To, p.Up)
+	return nil
 }
 
 // crossTrunks adds to blocked every port of n with a host in a, together with the addresses of those in b that are on

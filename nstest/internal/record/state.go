@@ -21,7 +21,7 @@ type HostState struct {
 	Neighbours []Neighbour `json:"neighbours,omitempty"`
 	Counters   []Counter   `json:"counters,omitempty"`
 	Mounts     []Mount     `json:"mounts,omitempty"`
-	Kernel     []Statistic `json:"kernel,omitempty"` // what netstat(8) -s shows and is not zero, such as TcpExt ListenDrops
+	Kernel     []Statistic `json:"kernel,omitempty"` // what netstat(8) -s shows of what went wrong and is not zero, such as TcpExt ListenDrops
 	Errors     []string    `json:"errors,omitempty"`
 }
 
@@ -56,14 +56,16 @@ type Socket struct {
 	Receive  int    `json:"receive"` // bytes that nobody has read; of a listening socket the connections that nobody has accepted
 	Send     int    `json:"send"`    // bytes that nobody has acknowledged; of a listening socket how many connections may wait
 	Retries  int    `json:"retries,omitempty"`
-	PIDs     []int  `json:"pids,omitempty"` // who has it open
+	Inode    uint64 `json:"inode,omitempty"` // the number in the targets of open files: "socket:[123]"
+	PIDs     []int  `json:"pids,omitempty"`  // who has it open
 }
 
 // An Interface is one of a host's.
 type Interface struct {
 	Name      string   `json:"name"`
 	Network   string   `json:"network,omitempty"`
-	State     string   `json:"state"` // operstate: "up", "down", "lowerlayerdown"
+	State     string   `json:"state"`          // operstate: "up", "down", "lowerlayerdown"
+	Down      bool     `json:"down,omitempty"` // by the host itself, such as with ip link set down: its administrative state
 	MAC       string   `json:"mac,omitempty"`
 	MTU       int      `json:"mtu"`
 	Addrs     []string `json:"addrs,omitempty"` // with prefix length

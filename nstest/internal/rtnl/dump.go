@@ -134,20 +134,26 @@ func (c *Conn) link(index int, attrs ...*nl.RtAttr) (Link, error) {
 func (c *Conn) Addrs() ([]Addr, error) {
 	var addrs []Addr
 	err := c.dump(unix.RTM_GETADDR, nl.NewIfAddrmsg(unix.AF_UNSPEC), func() { addrs = nil }, func(m message) {
-		if len(m.payload) < unix.SizeofIfAddrmsg {
-			return
+		if a, ok := parseAddr(m); ok {
+			addrs = append(addrs, a)
 		}
-		a := attributes(m.payload[unix.SizeofIfAddrmsg:])
-		ip, ok := netip.AddrFromSlice(a[unix.IFA_LOCAL])
-		if !ok {
-			ip, _ = netip.AddrFromSlice(a[unix.IFA_ADDRESS])
-		}
-		addrs = append(addrs, Addr{int(native.Uint32(m.payload[4:])), netip.PrefixFrom(ip, int(m.payload[1])), u32(a[unix.IFA_FLAGS])})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
 	return addrs, nil
+}
+
+func parseAddr(m message) (Addr, bool) {
+	if len(m.payload) < unix.SizeofIfAddrmsg {
+		return Addr{}, false
+	}
+	a := attributes(m.payload[unix.SizeofIfAddrmsg:])
+	ip, ok := netip.AddrFromSlice(a[unix.IFA_LOCAL])
+	if !ok {
+		ip, _ = netip.AddrFromSlice(a[unix.IFA_ADDRESS])
+	}
+	return Addr{int(native.Uint32(m.payload[4:])), netip.PrefixFrom(ip, int(m.payload[1])), u32(a[unix.IFA_FLAGS])}, true
 }
 
 // Routes lists the routes of both families and all tables.
@@ -162,24 +168,6 @@ func (c *Conn) Routes() ([]Route, error) {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}
 	return routes, nil
-}
-
-// FirstRoutes lists the first n of the routes that are wanted, and reports whether there are more.
-func (c *Conn) FirstRoutes(n int, wanted func(Route) bool) (routes []Route, more bool, err error) {
-	err = c.dump(unix.RTM_GETROUTE, &nl.RtMsg{}, func() { routes, more = nil, false }, func(m message) {
-		r, ok := parseRoute(m)
-		switch {
-		case !ok || !wanted(r):
-		case len(routes) == n:
-			more = true
-		default:
-			routes = append(routes, r)
-		}
-	})
-	if err != nil {
-		return nil, false, fmt.Errorf("list routes: %w", err)
-	}
-	return routes, more, nil
 }
 
 func parseRoute(m message) (Route, bool) {
@@ -216,22 +204,28 @@ func (c *Conn) neighbours(what string, family int) ([]Neighbour, error) {
 		request = header{byte(family), 11: 0}
 	}
 	err := c.dump(unix.RTM_GETNEIGH, request, func() { out = nil }, func(m message) {
-		const size = 12 // struct ndmsg
-		if len(m.payload) < size {
-			return
+		if n, ok := parseNeighbour(m); ok {
+			out = append(out, n)
 		}
-		a := attributes(m.payload[size:])
-		n := Neighbour{
-			Index: int(native.Uint32(m.payload[4:])), State: native.Uint16(m.payload[8:]), Flags: m.payload[10],
-			MAC: clone(a[unix.NDA_LLADDR]), Master: int(u32(a[unix.NDA_MASTER])),
-		}
-		n.Addr, _ = netip.AddrFromSlice(a[unix.NDA_DST])
-		out = append(out, n)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", what, err)
 	}
 	return out, nil
+}
+
+func parseNeighbour(m message) (Neighbour, bool) {
+	const size = 12 // struct ndmsg
+	if len(m.payload) < size {
+		return Neighbour{}, false
+	}
+	a := attributes(m.payload[size:])
+	n := Neighbour{
+		Index: int(native.Uint32(m.payload[4:])), State: native.Uint16(m.payload[8:]), Flags: m.payload[10],
+		MAC: clone(a[unix.NDA_LLADDR]), Master: int(u32(a[unix.NDA_MASTER])),
+	}
+	n.Addr, _ = netip.AddrFromSlice(a[unix.NDA_DST])
+	return n, true
 }
 
 // MDB lists the multicast databases of all bridges.
