@@ -34,7 +34,7 @@ import (
 //
 // What differs from ginkgo.RunSpecs:
 //   - In a progress report the goroutines are those of the suite's process. The spec's own follow as an additional report,
-//     together with what the spec's reporters say, because Ginkgo takes no others.
+//     together with what the spec's reporters say, because Ginkgo takes no others, and with a summary of its environment: State.
 //   - GetRawValue of a report entry is not the value that AddReportEntry was given, which is in another process. Its JSON
 //     and its representation are the same.
 //   - CurrentSpecReport, as a spec sees it, has what the spec's own process has: this attempt, and not those before it, nor
@@ -82,6 +82,6 @@ func launchSpec(config any, name string, visible []string, stdout, stderr io.Wri
 	}
 	cfg.Visible = append(slices.Clip(cfg.Visible), visible...)
 	return startTwin(context.Background(), cfg, func(env *Env) twin.Plan {
-		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr, Collect: env.keep}
+		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr, Collect: env.keep, Describe: env.describe}
 	})
 }

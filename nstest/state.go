@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -67,4 +69,17 @@ func newStateFile() (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("create file for the state: %w", err), file.Close())
 	}
 	return file, nil
+}
+
+// describe is a summary of the environment for a report on something that takes long; "" where it cannot be had in time.
+func (e *Env) describe() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	s, err := e.state(ctx)
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	_ = s.Summary(&b, 160) // a strings.Builder takes everything
+	return b.String()
 }

@@ -44,9 +44,10 @@ type host struct {
 	fence    *fence           // its firewall; guarded by the environment's mutex, as is filter
 	filter   *firewall.Filter // made for the first firewall
 
-	looking  chan struct{} // takes one who looks at the host (see view): one that waits for ever is the last
-	changing sync.Mutex    // held by whoever changes the cables; taken before the environment's mutex
-	mu       sync.Mutex    // guards what can be read of the cables; taken after it
+	ended    []record.Ended // those of its processes that have ended badly; guarded by the environment's mutex
+	looking  chan struct{}  // takes one who looks at the host (see view): one that waits for ever is the last
+	changing sync.Mutex     // held by whoever changes the cables; taken before the environment's mutex
+	mu       sync.Mutex     // guards what can be read of the cables; taken after it
 	cables   []*cable
 	loans    []*loaned
 	declared declared
@@ -388,6 +389,13 @@ func forkError(err error) error {
 		return refuse(unix.ENOENT, "on this machine the init is this program itself, which is linked dynamically and finds no linker in the environment's root: build it with CGO_ENABLED=0")
 	}
 	return err
+}
+
+// ownInit is the host's init, if it has one of its own and is awake.
+func (h *host) ownInit() *pid1.Child {
+	h.waking.Lock()
+	defer h.waking.Unlock()
+	return h.child
 }
 
 // lull keeps a host that is taken apart from waking, and reports whether it has ever been awake: else there is no process

@@ -16,10 +16,11 @@ import (
 
 // A process is one that somebody started in a host.
 type process struct {
-	host  *host
-	child *pid1.Child
-	args  []string
-	began time.Time
+	host     *host
+	child    *pid1.Child
+	args     []string
+	began    time.Time
+	signaled bool // by us; guarded by the environment's mutex
 }
 
 // spawn starts a process. files are its files from 0 on, at least three of them, or none for one on a terminal. It returns
@@ -72,7 +73,7 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 		return wire.SpawnResult{}, nil, errors.Join(err, child.PIDFD.Close())
 	}
 	e.number++
-	e.procs[e.number] = &process{h, child, p.Args, began}
+	e.procs[e.number] = &process{host: h, child: child, args: brief(p.Args), began: began}
 	e.recordProcess(e.number, e.procs[e.number])
 	return wire.SpawnResult{Proc: e.number, PID: child.PID}, out, nil
 }
@@ -188,6 +189,7 @@ func (e *environment) wait(ctx context.Context, n int) (wire.WaitResult, error) 
 	if e.procs[n] == p {
 		delete(e.procs, n)
 		p.child.PIDFD.Close()
+		p.host.bury(n, p)
 	}
 	e.mu.Unlock()
 	x := p.child.Exit()
@@ -205,6 +207,9 @@ func (e *environment) signal(s wire.SignalParams) error {
 		return refuse(unix.ESRCH, "the process has ended")
 	default:
 	}
+	e.mu.Lock()
+	p.signaled = true
+	e.mu.Unlock()
 	if s.Group {
 		var prog pid1.Program
 		prog.Call("kill", unix.SYS_KILL, pid1.Int(-p.child.PID), pid1.Int(s.Signal))

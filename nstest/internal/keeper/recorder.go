@@ -309,7 +309,7 @@ func (e *environment) recordProcess(number int, p *process) {
 	if r == nil {
 		return
 	}
-	e.record(record.Event{Kind: record.KindStart, Time: p.began, Host: p.host.name, Process: number, PID: p.child.PID, Args: brief(p.args)})
+	e.record(record.Event{Kind: record.KindStart, Time: p.began, Host: p.host.name, Process: number, PID: p.child.PID, Args: p.args})
 	r.exits.Go(func() {
 		<-p.child.Done()
 		took := time.Since(p.began)
@@ -328,33 +328,6 @@ func (e *environment) isClosed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.closed
-}
-
-// statusText is how a process ended, in the words of os.ProcessState.
-func statusText(s unix.WaitStatus) string {
-	if s.Exited() {
-		return fmt.Sprintf("exit status %d", s.ExitStatus())
-	}
-	text := "signal: " + s.Signal().String()
-	if s.CoreDump() {
-		text += " (core dumped)"
-	}
-	return text
-}
-
-// maxArgs is how many bytes of the arguments of a process are written down.
-const maxArgs = 8 << 10
-
-// brief is the beginning of a list of arguments.
-func brief(args []string) []string {
-	left := maxArgs
-	for i, a := range args {
-		if len(a) > left {
-			return append(slices.Clone(args[:i]), a[:left]+"…")
-		}
-		left -= len(a)
-	}
-	return args
 }
 
 // endRecord completes the files of a record. Nothing happens in the environment any more.

@@ -96,12 +96,21 @@ func (e *environment) views() ([]*view, []record.FaultState, error) {
 	for _, k := range append([]string{self}, slices.DeleteFunc(slices.Sorted(maps.Keys(e.hosts)), func(k string) bool { return k == self })...) {
 		if h := e.hosts[k]; h != nil {
 			of[h] = &view{environment: e, host: h, numbers: map[int]int{}}
+			of[h].seen.Ended = slices.Clone(h.ended)
 			list = append(list, of[h])
 		}
 	}
-	for n, p := range e.procs {
-		if v := of[p.host]; v != nil && !p.hasEnded() {
+	for _, n := range slices.Sorted(maps.Keys(e.procs)) {
+		p := e.procs[n]
+		v := of[p.host]
+		switch {
+		case v == nil:
+		case !p.hasEnded():
 			v.numbers[p.child.PID] = n
+		case len(v.seen.Ended) < mostEnded:
+			if d, ok := p.badEnd(n); ok { // for which nobody has waited
+				v.seen.Ended = append(v.seen.Ended, d)
+			}
 		}
 	}
 	return list, e.faultStates(), nil

@@ -27,8 +27,8 @@ type view struct {
 // initPID is the number in /proc of the host's init; 0 if it has ended.
 func (v *view) initPID() int {
 	pidfd := v.environment.init.PIDFD
-	if v.host.child != nil {
-		pidfd = v.host.child.PIDFD
+	if child := v.host.ownInit(); child != nil {
+		pidfd = child.PIDFD
 	}
 	pid, err := inspect.PIDOf(pidfd)
 	if err != nil {
@@ -119,7 +119,7 @@ func (v *view) lookNow(ctx context.Context, pids *processes) {
 }
 
 // hasMounts reports whether the host has mounts of its own.
-func (h *host) hasMounts() bool { return h.child == nil || h.own.UTS }
+func (h *host) hasMounts() bool { return h.name == self || h.own.UTS }
 
 func (v *view) lookAtNetwork(ctx context.Context) bool {
 	if !v.next(ctx, "network") {

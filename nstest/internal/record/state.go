@@ -15,6 +15,7 @@ type State struct {
 type HostState struct {
 	Name       string      `json:"name"`
 	Processes  []Process   `json:"processes,omitempty"` // by PID
+	Ended      []Ended     `json:"ended,omitempty"`
 	Sockets    []Socket    `json:"sockets,omitempty"`
 	Interfaces []Interface `json:"interfaces,omitempty"`
 	Routes     []Route     `json:"routes,omitempty"`
@@ -39,6 +40,15 @@ type Process struct {
 	CPU     Duration   `json:"cpu,omitempty"` // that it has used
 	Age     Duration   `json:"age"`
 	Files   []OpenFile `json:"files,omitempty"`
+}
+
+// An Ended is a process that was started by Host.Command and has ended badly: with another status than 0, or by a signal, which
+// is not what it was told to by Process.Signal. The last ones are there.
+type Ended struct {
+	PID    int      `json:"pid"`    // in the host's PID namespace
+	Number int      `json:"number"` // as Process.Number
+	Args   []string `json:"args"`
+	State  string   `json:"state"` // as Event.State
 }
 
 // An OpenFile is a file that a process has open.

@@ -43,6 +43,9 @@ type Plan struct {
 	// processes still. failed says what has failed in the twin, "" if nothing has.
 	Collect func(failed string) error
 
+	// Describe says what the environment is like, in lines for people, and does not take long. "" is nothing; nil is too.
+	Describe func() string
+
 	// Start starts the program in the environment with these files from 0 on.
 	Start func(args, env []string, files []*os.File) (Process, error)
 }
@@ -53,6 +56,7 @@ type Twin struct {
 	Output  *Output
 	results *Results
 	collect func(failed string) error
+	tell    func() string
 
 	process     Process
 	environment io.Closer
@@ -67,7 +71,7 @@ type Twin struct {
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, collect: p.Collect, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, collect: p.Collect, tell: p.Describe, ended: make(chan struct{})}
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
 		if err != nil {
@@ -119,6 +123,14 @@ func Start(p Plan) (_ *Twin, err error) {
 		err = errors.Join(p.Hold(t.process.HostPid()), t.Link.release())
 	}
 	return t, err
+}
+
+// Describe says what the twin's environment is like, if it can be said.
+func (t *Twin) Describe() string {
+	if t.tell == nil {
+		return ""
+	}
+	return t.tell()
 }
 
 func (t *Twin) abandon() error {

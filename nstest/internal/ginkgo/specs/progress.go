@@ -9,8 +9,18 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
-// report is the progress of the node that runs, for Ginkgo's own report of it.
+// report is the progress of the node that runs, and what its environment is like, for Ginkgo's own report.
 func (s *session) report() string {
+	environment := make(chan string, 1)
+	go func() { environment <- s.twin.Describe() }()
+	text := s.reportNode()
+	if e := <-environment; e != "" {
+		text = strings.TrimSuffix(text, "\n") + "\n\nIn the spec's environment:\n" + e
+	}
+	return text
+}
+
+func (s *session) reportNode() string {
 	answer := make(chan types.ProgressReport, 1)
 	s.mu.Lock()
 	s.progress = answer
