@@ -22,8 +22,8 @@ import (
 // A capture writes the packets of cables to a file. It listens at the switches, where nobody inside can see or hinder it.
 type capture struct {
 	params wire.CaptureParams
-	device string // of the host, "" = all
-	filter *pcapfilter.Filter
+	device string             // of the host, "" = all
+	filter *pcapfilter.Filter // nil for all packets
 	sink   *sink
 
 	mu     sync.Mutex // guards what follows
@@ -34,6 +34,8 @@ type capture struct {
 	stats  wire.CaptureStats
 	taps   []*tap.Tap
 	closed bool
+
+	ring *ring // where the file goes on when it is full; nil for one that ends there
 }
 
 // A place is an end of a cable: a device of a host.
@@ -238,7 +240,7 @@ func (c *capture) see(e *environment, l label, f tap.Frame) {
 	if c.params.Host != "" && c.params.Host != l.host || c.device != "" && c.device != l.device {
 		return
 	}
-	if !c.filter.Match(f.Data, f.Length) {
+	if c.filter != nil && !c.filter.Match(f.Data, f.Length) {
 		return
 	}
 	c.mu.Lock()
@@ -246,7 +248,13 @@ func (c *capture) see(e *environment, l label, f tap.Frame) {
 	if c.closed {
 		return
 	}
-	switch err := c.write(e, l, f); {
+	err := c.write(e, l, f)
+	if errors.Is(err, pcapng.ErrLimit) && c.ring != nil {
+		if err = c.turn(); err == nil {
+			err = c.write(e, l, f)
+		}
+	}
+	switch {
 	case errors.Is(err, pcapng.ErrLimit):
 		c.stats.Omitted++
 	case err != nil:

@@ -216,7 +216,8 @@ func (e *environment) close() error {
 	for _, p := range procs {
 		errs = append(errs, p.child.PIDFD.Close())
 	}
-	errs = append(errs, e.closeCaptures(captures), e.endRecord())
+	errs = append(errs, e.closeCaptures(captures))
+	e.endRecord()
 	for _, n := range networks {
 		e.server.pool.Put(n.lan)
 	}

@@ -243,20 +243,21 @@ func (e *environment) addNetwork(ctx context.Context, p wire.NetworkParams) (*ne
 // enlist makes a network one of the environment's.
 func (e *environment) enlist(n *network) (*network, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		e.server.pool.Put(n.lan)
-		return nil, e.closedError()
+	err := e.closedError()
+	if err == nil {
+		err = e.listenAll(n)
 	}
-	if err := e.listenAll(n); err != nil {
-		if n.lan != nil {
-			e.server.pool.Put(n.lan)
-		}
+	if err == nil {
+		e.networks = append(e.networks, n)
+		// Another switch, or the other end of a tunnel, goes on sending to where somebody of the same address was.
+		e.announce = e.announce || n.root != nil || n.overlay != nil
+	}
+	e.mu.Unlock()
+	if err != nil {
+		e.server.pool.Put(n.lan)
 		return nil, err
 	}
-	e.networks = append(e.networks, n)
-	// Another switch, or the other end of a tunnel, goes on sending to where somebody of the same address was.
-	e.announce = e.announce || n.root != nil || n.overlay != nil
+	e.recordPackets(n)
 	return n, nil
 }
 

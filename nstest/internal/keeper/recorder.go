@@ -24,6 +24,7 @@ type recorder struct {
 	sink  *sink
 	limit int64
 	oom   oomCounter
+	ring  *capture       // of packets; nil without one
 	exits sync.WaitGroup // those that wait for a process's end, to write it down
 
 	mu     sync.Mutex // guards what follows; the last one that anybody takes, but that of the sink
@@ -193,6 +194,15 @@ func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
 	if err := checkRecord(p, files); err != nil {
 		return errors.Join(err, closeAll(files))
 	}
+	networks, err := e.startRecorder(p, files)
+	for _, n := range networks {
+		e.recordPackets(n)
+	}
+	return err
+}
+
+// startRecorder returns the networks that are there.
+func (e *environment) startRecorder(p wire.RecordParams, files []*os.File) ([]*network, error) {
 	r := &recorder{limit: p.Limit, full: map[class]*gap{}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -201,7 +211,12 @@ func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
 		err = refuse(unix.EBUSY, "the environment is recorded already")
 	}
 	if err != nil {
-		return errors.Join(err, closeAll(files))
+		return nil, errors.Join(err, closeAll(files))
+	}
+	if len(files) > 1 {
+		if r.ring, err = newRing(p, e.params.Name, files[1:]); err != nil {
+			return nil, errors.Join(err, files[0].Close())
+		}
 	}
 	r.oom.begin()
 	r.sink = newSharedSink(files[0], later)
@@ -211,7 +226,18 @@ func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
 		e.record(record.Event{Kind: record.KindNote, Time: p.Began, Text: "the environment was asked for"})
 	}
 	e.recordAll()
-	return closeAll(files[1:])
+	return e.networks, nil
+}
+
+// recordPackets has the record have the packets of a network. That it cannot is no reason for the environment to fail.
+func (e *environment) recordPackets(n *network) {
+	r := e.recorder.Load()
+	if r == nil || r.ring == nil {
+		return
+	}
+	if err := r.ring.ring.watch(e, r.ring, n); err != nil {
+		e.note("the packets of network %s are not recorded: %v", n.name, err)
+	}
 }
 
 // recordAll writes down what is there. The mutex is held.
@@ -330,16 +356,25 @@ func (e *environment) isClosed() bool {
 	return e.closed
 }
 
-// endRecord completes the files of a record. Nothing happens in the environment any more.
-func (e *environment) endRecord() error {
+// endRecord completes the files of a record. Nothing happens in the environment any more. What goes wrong with the files is no
+// error of the environment's.
+func (e *environment) endRecord() {
 	r := e.recorder.Load()
 	if r == nil {
-		return nil
+		return
 	}
 	e.zone.Watch(nil)
 	r.exits.Wait()
-	if err := r.end(); err != nil {
-		return fmt.Errorf("record: %w", err)
+	if r.ring != nil {
+		stats, err := e.endRing(r.ring)
+		if stats.Lost > 0 {
+			e.note("%d packets are not recorded, since they came faster than they could be written", stats.Lost)
+		}
+		if err != nil {
+			e.note("the record of packets is not whole: %v", err)
+		}
 	}
-	return nil
+	if err := r.end(); err != nil {
+		fmt.Fprintf(os.Stderr, "keeper: record of environment %s: %v\n", e.name(), err)
+	}
 }

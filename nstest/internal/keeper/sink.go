@@ -20,8 +20,10 @@ type sink struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting batch
-	taken   int64 // how many bytes were taken, and how many of them are in the file
+	taken   int64 // how many bytes were taken, and how many of them are in the file, or need not be there any more
 	written int64
+	size    int64 // of the file
+	emptied bool  // the file is to be, before anything more is written
 	ending  bool
 	urgent  bool  // somebody waits for it
 	err     error // of the file: nothing more is written
@@ -75,6 +77,15 @@ func (s *sink) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// empty has the file be emptied before anything more is written. What waits for it is let go.
+func (s *sink) empty() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written += int64(len(s.waiting.bytes))
+	s.waiting = batch{s.waiting.bytes[:0], s.waiting.ends[:0]}
+	s.emptied = true
+}
+
 // run writes what is waiting, until close, or until it fails.
 func (s *sink) run() {
 	defer close(s.done)
@@ -92,13 +103,22 @@ func (s *sink) run() {
 			s.wait()
 		}
 		b, s.waiting = s.waiting, batch{b.bytes[:0], b.ends[:0]}
-		at := s.written
+		at, emptied := s.size, s.emptied
+		s.emptied = false
 		s.mu.Unlock()
-		if s.shared {
+		var n int64
+		var err error
+		switch {
+		case s.shared:
 			at = s.end()
+		case emptied:
+			at, err = 0, unwrapPath(s.file.Truncate(0))
 		}
-		n, err := s.write(b, at)
+		if err == nil {
+			n, err = s.write(b, at)
+		}
 		s.mu.Lock()
+		s.size = at + n
 		s.written += n
 		if s.err == nil {
 			s.err = err

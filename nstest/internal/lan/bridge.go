@@ -16,6 +16,7 @@ import (
 
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
+	"github.com/hermetic-go/nstest/nstest/internal/tap"
 )
 
 const (
@@ -41,6 +42,7 @@ type bridge struct {
 	blocking  bool           // the table exists
 	spans     bool           // it speaks the spanning tree protocol
 	base      rtnl.Stats     // of br0 when the lease began: the kernel cannot set them back
+	tap       *tap.Tap       // that rests between leases; nil until the first that is recorded, guarded by the switch's portMu
 	fresh     bool           // not counted by the pool yet
 	marked    bool           // can be told from a new one: not to be leased again
 	idleSince time.Time
@@ -154,6 +156,9 @@ func (b *bridge) close() error {
 	var err error
 	if b.filter != nil {
 		err = b.filter.CloseLasting()
+	}
+	if b.tap != nil {
+		err = errors.Join(err, b.tap.Close())
 	}
 	return errors.Join(err, b.route.Close(), b.net.Close())
 }

@@ -140,6 +140,8 @@ func (p *Pool) Put(s *Switch) {
 	}
 	p.mu.Unlock()
 	switch {
+	case spent && !closed && b.tap != nil: // which takes a while to close
+		go p.discard(b)
 	case spent:
 		p.discard(b)
 	case !used:

@@ -33,7 +33,8 @@ type Switch struct {
 	trunks map[PortID]bool // those among them that lead to switches
 	next   int             // index of the next port; never used twice in a lease, since a port that vanished may still be on its way
 
-	taps []*tap.Tap // guarded by portMu
+	taps     []*tap.Tap // guarded by portMu
+	recorded bool       // likewise: the bridge's own does not rest
 
 	hub bool // written before the first port is attached
 }
@@ -82,6 +83,7 @@ func (s *Switch) release() (b *bridge, used bool) {
 	for _, t := range taps {
 		_ = t.Close() // whoever has it may have closed it
 	}
+	_, _ = s.EndRecord() // likewise
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, s.bridge = s.bridge, nil

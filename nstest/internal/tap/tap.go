@@ -31,9 +31,10 @@ type Frame struct {
 
 // Config describes a tap.
 type Config struct {
-	Device int // the index of the only device that is listened at; 0 = all, also those that come later
-	Snap   int // how many bytes of each frame are kept; 0 = all, up to 128 KiB, as are more
-	Blocks int // of 256 KiB, in which frames wait until they are seen; what does not fit is lost. 0 = 16
+	Device int  // the index of the only device that is listened at; 0 = all, also those that come later
+	Snap   int  // how many bytes of each frame are kept; 0 = all, up to 128 KiB, as are more
+	Blocks int  // of 256 KiB, in which frames wait until they are seen; what does not fit is lost. 0 = 16
+	Idle   bool // no frame is seen until Resume
 }
 
 const (
@@ -50,12 +51,13 @@ type Tap struct {
 	raw  interface {
 		Read(func(fd uintptr) bool) error
 	}
-	see  func(Frame)
-	snap int
 
-	taking sync.Mutex // held by whoever takes frames; guards what follows
-	ring   []byte     // nil after Close
-	taken  int        // how many blocks were; the next is of this number, modulo that of the ring's
+	taking sync.Mutex  // held by whoever takes frames; guards what follows
+	see    func(Frame) // nil while the tap rests
+	snap   int
+	since  time.Time // earlier frames are not for see
+	ring   []byte    // nil after Close
+	taken  int       // how many blocks were; the next is of this number, modulo that of the ring's
 	seen   uint64
 	lost   uint64 // as far as was asked
 
@@ -69,6 +71,9 @@ type Tap struct {
 // at a time, and must be quick. The caller closes the tap, and netns, which is not needed any more.
 func Open(netns *os.File, cfg Config, see func(Frame)) (*Tap, error) {
 	t := &Tap{see: see, closed: make(chan struct{}), done: make(chan struct{})}
+	if cfg.Idle {
+		t.see = nil
+	}
 	var fd int
 	err := ns.InNet(netns, func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0) // nothing before bind
@@ -92,17 +97,16 @@ func Open(netns *os.File, cfg Config, see func(Frame)) (*Tap, error) {
 func (t *Tap) listen(fd int, cfg Config) error {
 	blocks := cmp.Or(cfg.Blocks, defaultBlocks)
 	request := unix.TpacketReq3{Block_size: blockSize, Block_nr: uint32(blocks), Frame_size: blockSize, Frame_nr: uint32(blocks), Retire_blk_tov: delay}
-	t.snap = min(cmp.Or(cfg.Snap, maxFrame), maxFrame)
-	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(t.snap)}})
-	if err != nil {
-		return err
+	t.snap = snapOf(cfg.Snap)
+	keep := t.snap
+	if cfg.Idle {
+		keep = 0
 	}
-	filter := unix.SockFprog{Len: uint16(len(program)), Filter: (*unix.SockFilter)(unsafe.Pointer(&program[0]))}
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return os.NewSyscallError("set PACKET_VERSION", err)
 	}
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter); err != nil {
-		return os.NewSyscallError("set SO_ATTACH_FILTER", err)
+	if err := setFilter(fd, keep); err != nil {
+		return err
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_RESERVE, tagSize); err != nil {
 		return os.NewSyscallError("set PACKET_RESERVE", err)
@@ -110,6 +114,7 @@ func (t *Tap) listen(fd int, cfg Config) error {
 	if err := unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &request); err != nil {
 		return os.NewSyscallError("set PACKET_RX_RING", err)
 	}
+	var err error
 	if t.ring, err = unix.Mmap(fd, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return os.NewSyscallError("mmap", err)
 	}
@@ -119,6 +124,18 @@ func (t *Tap) listen(fd int, cfg Config) error {
 		return errors.Join(os.NewSyscallError("bind", err), unix.Munmap(t.ring))
 	}
 	return nil
+}
+
+func snapOf(snap int) int { return min(cmp.Or(snap, maxFrame), maxFrame) }
+
+// setFilter has the kernel keep so many bytes of each frame, and no frame at all if that is none.
+func setFilter(fd, keep int) error {
+	program, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(keep)}})
+	if err != nil {
+		return err
+	}
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: (*unix.SockFilter)(unsafe.Pointer(&program[0]))}
+	return os.NewSyscallError("set SO_ATTACH_FILTER", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter))
 }
 
 // run takes frames as they come, until the tap is closed.
@@ -189,9 +206,11 @@ func (t *Tap) before(end int) bool {
 func (t *Tap) take() bool {
 	t.taking.Lock()
 	defer t.taking.Unlock()
-	if t.ring == nil {
-		return false
-	}
+	return t.ring != nil && t.takeNext()
+}
+
+// takeNext is take for those who hold the mutex of an open tap.
+func (t *Tap) takeNext() bool {
 	h := t.block(t.taken)
 	if !handedOver(h) {
 		return false
@@ -228,11 +247,14 @@ func (t *Tap) takeBlock(b []byte, n int) {
 			data, length = tagged(b[h.Mac-tagSize:][:h.Snaplen+tagSize:h.Snaplen+tagSize], h), length+tagSize
 			data = data[:min(len(data), t.snap)]
 		}
-		t.seen++
-		t.see(Frame{
+		f := Frame{
 			Device: int(link.Ifindex), Time: time.Unix(int64(h.Sec), int64(h.Nsec)), Outbound: link.Pkttype == unix.PACKET_OUTGOING,
 			Data: data, Length: length,
-		})
+		}
+		if t.see != nil && !f.Time.Before(t.since) {
+			t.seen++
+			t.see(f)
+		}
 		b = b[h.Next_offset:]
 	}
 }

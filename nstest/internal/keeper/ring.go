@@ -1,0 +1,120 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"github.com/hermetic-go/nstest/nstest/internal/pcapng"
+	"github.com/hermetic-go/nstest/nstest/internal/tap"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// A ring is two files in which a capture has the last packets: each is written until it is full, and then the other one, from its
+// beginning. At any moment both are whole.
+type ring struct {
+	name  string // of the environment
+	spare *sink  // of the file that is not written now
+
+	mu       sync.Mutex    // guards what follows; taken before that of the capture
+	switches []*lan.Switch // that are listened to
+	ended    bool
+}
+
+// newRing is a capture of all packets of the environment, in two files that it takes over.
+func newRing(p wire.RecordParams, name string, files []*os.File) (*capture, error) {
+	snap := int(min(p.Packets/4, maxSnap)) // a file has room for some
+	if p.Snap > 0 {
+		snap = min(p.Snap, snap)
+	}
+	c := &capture{
+		params: wire.CaptureParams{Snap: snap, Limit: p.Packets}, seen: map[place]*seen{}, told: map[netip.Addr][]string{},
+		ring: &ring{name: name},
+	}
+	for _, f := range files {
+		if err := f.Truncate(0); err != nil {
+			return nil, errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), closeAll(files))
+		}
+	}
+	c.sink, c.ring.spare = newSink(files[0]), newSink(files[1])
+	return c, c.beginSection()
+}
+
+// beginSection begins a section at the beginning of the file that is written now.
+func (c *capture) beginSection() (err error) {
+	c.out, err = pcapng.NewWriter(c.sink, c.params.Limit, "nstest", "environment "+c.ring.name)
+	clear(c.seen)
+	clear(c.told)
+	c.names = 0
+	return err
+}
+
+// turn ends the section, and begins one in the other file. The mutex is held.
+func (c *capture) turn() error {
+	if len(c.seen) == 0 { // it would be no other there
+		return pcapng.ErrLimit
+	}
+	for _, s := range c.seen {
+		if err := c.out.WriteStatistics(s.number, time.Now(), s.packets, c.stats.Lost); err != nil {
+			return err
+		}
+	}
+	c.sink, c.ring.spare = c.ring.spare, c.sink
+	c.sink.empty()
+	return c.beginSection()
+}
+
+// watch has the ring see what passes a network's switch. Doing so again has no effect.
+func (r *ring) watch(e *environment, c *capture, n *network) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n.lan == nil || r.ended || slices.Contains(r.switches, n.lan) {
+		return nil
+	}
+	if len(r.switches) >= maxTaps {
+		return refuse(unix.EMFILE, "%d others are", maxTaps)
+	}
+	err := n.lan.Record(c.params.Snap, func(port lan.PortID, f tap.Frame) {
+		if l, ok := n.labels.Load(port); ok {
+			c.see(e, l.(label), f)
+		}
+	})
+	if err == nil {
+		r.switches = append(r.switches, n.lan)
+	}
+	return err
+}
+
+// end stops listening, and returns how many packets were lost by the kernel. Nobody sends packets any more.
+func (r *ring) end() (lost uint64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for _, s := range r.switches {
+		n, serr := s.EndRecord()
+		lost += n
+		err = errors.Join(err, serr)
+	}
+	return lost, err
+}
+
+// endRing completes both files.
+func (e *environment) endRing(c *capture) (wire.CaptureStats, error) {
+	var errs []error
+	lost, err := c.ring.end()
+	errs = append(errs, err)
+	stats, err := c.complete(e, lost)
+	errs = append(errs, err)
+	var work sync.WaitGroup
+	var spared error
+	work.Go(func() { spared = c.ring.spare.close() })
+	errs = append(errs, c.sink.close())
+	work.Wait()
+	return stats, errors.Join(append(errs, spared)...)
+}

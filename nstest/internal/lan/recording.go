@@ -1,0 +1,63 @@
+package lan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hermetic-go/nstest/nstest/internal/tap"
+)
+
+// recordBlocks is the size of a tap that stays with its switch, in blocks of 256 KiB.
+const recordBlocks = 8
+
+// Record is Tap with a tap that stays with the switch from lease to lease and rests meanwhile: the first time it takes some
+// tens of milliseconds, and later some microseconds. A lease has one at most. The caller ends it with EndRecord; the end of the
+// lease does too.
+func (s *Switch) Record(snap int, see func(PortID, tap.Frame)) error {
+	b, done, err := s.use()
+	if err != nil {
+		return fmt.Errorf("record the switch: %w", err)
+	}
+	defer done()
+	s.portMu.Lock()
+	defer s.portMu.Unlock()
+	switch {
+	case s.released.Err() != nil:
+		return fmt.Errorf("record the switch: %w", ErrReleased)
+	case s.recorded:
+		return errors.New("record the switch: it is recorded already")
+	}
+	if b.tap == nil {
+		if b.tap, err = tap.Open(b.net, tap.Config{Blocks: recordBlocks, Idle: true}, nil); err != nil {
+			return err
+		}
+	}
+	if err := b.tap.Resume(snap, func(f tap.Frame) {
+		if f.Device >= firstPort {
+			see(PortID(f.Device), f)
+		}
+	}); err != nil {
+		return err
+	}
+	s.recorded = true
+	return nil
+}
+
+// EndRecord returns when what was begun by Record has seen all, and how many frames it has lost, because they came faster than
+// they were taken. Nobody may send frames any more.
+func (s *Switch) EndRecord() (lost uint64, err error) {
+	b, done, err := s.use()
+	if err != nil {
+		return 0, fmt.Errorf("end the record of the switch: %w", err)
+	}
+	defer done()
+	s.portMu.Lock()
+	defer s.portMu.Unlock()
+	if !s.recorded {
+		return 0, nil
+	}
+	s.recorded = false
+	err = b.tap.Rest()
+	_, lost, serr := b.tap.Statistics()
+	return lost, errors.Join(err, serr)
+}

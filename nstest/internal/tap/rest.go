@@ -1,0 +1,83 @@
+package tap
+
+import (
+	"bytes"
+	"errors"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Resume ends the rest of a tap, which begins anew: see is called for frames that pass from now on, and Statistics count from
+// here. An open tap that rests costs little, where opening and closing one takes some tens of milliseconds, in which the kernel
+// waits until no processor is at work with the list of them.
+func (t *Tap) Resume(snap int, see func(Frame)) error {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	if t.ring == nil {
+		return errClosed
+	}
+	for t.takeNext() { // what is left of before; see is nil
+	}
+	err := t.count()
+	t.seen, t.lost = 0, 0
+	t.see, t.snap, t.since = see, snapOf(snap), time.Now()
+	return errors.Join(err, t.filter(t.snap))
+}
+
+// Rest makes the tap see nothing more until Resume. It sees what has passed before, at once: what sends frames has ended, so
+// that nobody writes to the block that the kernel still has.
+func (t *Tap) Rest() error {
+	t.taking.Lock()
+	defer t.taking.Unlock()
+	if t.ring == nil {
+		return errClosed
+	}
+	err := t.filter(0)
+	for t.takeNext() {
+	}
+	if t.see != nil {
+		t.peek()
+	}
+	err = errors.Join(err, t.count())
+	t.see = nil
+	return err
+}
+
+var errClosed = errors.New("the tap is closed")
+
+// filter is setFilter for this tap.
+func (t *Tap) filter(keep int) error {
+	conn, err := t.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	return errors.Join(conn.Control(func(fd uintptr) { set = setFilter(int(fd), keep) }), set)
+}
+
+// peek sees the frames of a block that was not handed over. Should somebody write to it all the same, what is seen may be
+// nonsense, and no byte beyond. The mutex is held.
+func (t *Tap) peek() {
+	h := t.block(t.taken)
+	if handedOver(h) {
+		return
+	}
+	n := atomic.LoadUint32(&h.Num_pkts)
+	b := bytes.Clone(t.bytes(t.taken)[:min(atomic.LoadUint32(&h.Blk_len), blockSize)])
+	const least = unix.SizeofTpacket3Hdr + unix.TPACKET_ALIGNMENT + unix.SizeofSockaddrLinklayer
+	for at := int(h.Offset_to_first_pkt); n > 0; n-- {
+		if at < 0 || at%8 != 0 || at+least > len(b) {
+			return
+		}
+		frame := (*unix.Tpacket3Hdr)(unsafe.Pointer(&b[at]))
+		next := at + int(frame.Next_offset)
+		if frame.Mac < least || at+int(frame.Mac)+int(frame.Snaplen) > len(b) || next <= at || next > len(b) {
+			return
+		}
+		t.takeBlock(b[at:], 1)
+		at = next
+	}
+}
