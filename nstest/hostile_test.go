@@ -194,10 +194,30 @@ func TestHostileCaptures(t *testing.T) {
 		}
 		closeAll(out)
 	}
+	noState := func(name string, files ...*os.File) {
+		t.Helper()
+		out, err := env.conn.Call(context.Background(), wire.MethodState, nil, nil, files...)
+		if err == nil || errors.Is(err, wire.ErrClosed) {
+			t.Errorf("state into %s: got %v", name, err)
+		}
+		closeAll(out)
+	}
 	for name, f := range files {
 		refused(name, f, good)
+		noState(name, f)
 	}
+	noState("nothing")
 	open("good", filepath.Join(dir, "good"), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
+	noState("two files", files["good"], files["good"])
+	for range 2 { // the second replaces the first
+		if _, err := env.callFiles(context.Background(), wire.MethodState, nil, nil, files["good"]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "good"))
+	if err != nil || !json.Valid(text) {
+		t.Errorf("the file of a state: %v: %s", err, text)
+	}
 	for i, p := range []wire.CaptureParams{
 		{}, {Limit: -1}, {Limit: 1}, {Limit: 1 << 20, Snap: -1}, {Limit: 1 << 20, Host: "none"}, {Limit: 1 << 20, Host: "web", Network: "none"},
 		{Limit: 1 << 20, Filter: strings.Repeat("1+", 1<<20) + "1=1"}, {Limit: 1 << 20, Filter: strings.Repeat("(", 1<<15)},

@@ -15,21 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A State is what an environment was like at a moment: Time; Hosts, the environment's own first, the others by name; Faults, those in force;
-// Cgroup, if it has a control group of its own; and Errors, what could not be seen, and why. Summary writes the dozen lines of it that
-// matter most. As JSON it is what a bundle's state.json is.
+// A State is what an environment was like at a moment: Time; Hosts, the environment's own first, the others by name; Faults,
+// those in force; Cgroup, if it has a control group of its own; and Errors, what could not be seen, and why. Its method Summary
+// writes the dozen lines of it that matter most. As JSON it is what a bundle's state.json is.
 type State = record.State
 
-// A HostState is what a host was like: Name; its Processes, with what each waits in and has open; its Sockets, with what nobody has read, sent or accepted;
-// its Interfaces with their counters, Routes and Neighbours; Counters, the rules of nftables that count; Mounts, with the room that is left; Kernel, the kernel's
-// counters of what went wrong; and Errors, what could not be seen, and why.
+// A HostState is what a host was like: Name; its Processes, with what each waits in and has open; Ended, those that have ended
+// badly; its Sockets, with what nobody has read, acknowledged or accepted; its Interfaces with their counters, Routes and
+// Neighbours; Counters, the rules of nftables that count; Mounts, with the room that is left; Kernel, the kernel's counters of
+// what went wrong; and Errors, what could not be seen, and why.
 type HostState = record.HostState
 
-// State finds out what the environment is like now. It works from outside and from inside, and while things are broken: nothing that runs in the
-// environment is asked for anything, and a host of which not all can be seen within two seconds is told with what was seen and an entry in its Errors.
-// Of a host are looked at 1,000 processes, 256 open files of each, and 2,000 sockets; what was left out is in Errors as well.
+// State finds out what the environment is like now. It works from outside and from inside, and while things are broken: nothing
+// that runs in the environment is asked for anything. A host that cannot be seen whole within two seconds is told as far as it
+// was seen, with an entry in its Errors. Of each host 1,000 processes are looked at, of each process 256 open files, and 2,000
+// sockets; what was left out is in Errors as well.
 //
-// Names, arguments and paths are as those inside have chosen them: they may have any bytes in them. Summary writes them so
+// Names, arguments and paths are as those inside have chosen them, and may have any characters in them. Summary writes them so
 // that a terminal can show them.
 func (e *Env) State(ctx context.Context) (*State, error) {
 	s, err := e.state(ctx)

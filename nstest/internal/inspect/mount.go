@@ -101,7 +101,10 @@ func behindSlow(list []record.Mount, target string) bool {
 // measure asks a mount how much room there is, if it keeps files. It reports whether the mount can be seen: there may be another one over it.
 func measure(root int, m *record.Mount, id uint64, files bool) (visible bool) {
 	fd, err := openMount(root, m.Target)
-	if err != nil {
+	switch {
+	case err == unix.ENOENT || err == unix.ENOTDIR || err == unix.ELOOP:
+		return false
+	case err != nil:
 		return true // as far as we know
 	}
 	defer unix.Close(fd)

@@ -10,12 +10,13 @@ import (
 	"unicode"
 )
 
-// Summary writes what matters of the state for people, a line each: first what may be the matter (faults in force, processes that have ended
-// badly or hang, listening sockets whose queue is full, interfaces without a carrier, full file systems, neighbours that do not answer, …), then what
-// could not be seen, and then a line for each host. Of each sort there are a few, and how many more there are. A width other than 0 is that of the lines, in
-// characters.
+// Summary writes what matters of the state for people, a line each: first what may be the matter (faults in force, processes
+// that have ended badly or hang, listening sockets whose queue is full, interfaces without a carrier, full file systems,
+// neighbours that do not answer, …), then what could not be seen, and then a line for each host. Of each sort there are a few,
+// and how many more there are. A width other than 0 is the most that a line may have, in characters.
 //
-// What a terminal would not show as it is, such as escape sequences in the arguments of a process, is written as Go would write it in a string.
+// What a terminal would not show as it is, such as escape sequences in the arguments of a process, is written as Go would
+// write it in a string.
 func (s *State) Summary(w io.Writer, width int) error {
 	t := &summary{width: width}
 	processes := 0
@@ -235,7 +236,7 @@ func (h HostState) zombies() (lines []string) {
 
 func (h HostState) fullQueues() (lines []string) {
 	for _, s := range h.Sockets {
-		if s.State == "LISTEN" && s.Receive > 0 && s.Receive >= s.Send {
+		if s.State == "LISTEN" && s.Receive > s.Send {
 			lines = append(lines, fmt.Sprintf("%s %s%s accepts nobody: %s, and there is no room for more", s.Protocol, s.Local, h.owners(s), wait(s.Receive)))
 		}
 	}
@@ -362,14 +363,15 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// short is a duration in three digits or so.
+// short is a duration as precisely as somebody wants to read it.
 func short(d time.Duration) string {
-	for _, unit := range []time.Duration{time.Hour, time.Minute, time.Second, time.Millisecond} {
-		if d >= unit {
-			return d.Round(unit / 10).String()
-		}
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
 	}
-	return d.String()
+	return d.Round(time.Second).String()
 }
 
 func size(n int64) string {

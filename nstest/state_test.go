@@ -1,0 +1,134 @@
+package nstest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+func stateOf(t *testing.T, env *nstest.Env) *nstest.State {
+	t.Helper()
+	s, err := env.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func hostNames(s *nstest.State) string {
+	var names []string
+	for _, h := range s.Hosts {
+		names = append(names, h.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestStateListsHostsWithTheEnvironmentsOwnFirst(t *testing.T) {
+	env := nstest.New(t, nstest.Config{})
+	env.Host("b")
+	env.Host("a")
+	if got := hostNames(stateOf(t, env)); got != "self a b" {
+		t.Errorf("got %s", got)
+	}
+	if err := env.RemoveHost("a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := hostNames(stateOf(t, env)); got != "self b" {
+		t.Errorf("after the removal of a: got %s", got)
+	}
+}
+
+// Environments of one program do not see each other, nor themselves where they have no namespaces for that.
+func TestStateIsThatOfTheEnvironment(t *testing.T) {
+	for _, share := range []nstest.Namespaces{{}, {PID: true}, {Net: true}, {Mount: true, UTS: true}} {
+		t.Run(fmt.Sprintf("%+v", share), func(t *testing.T) {
+			other := nstest.New(t, nstest.Config{Share: share})
+			env := nstest.New(t, nstest.Config{Share: share})
+			for e, seconds := range map[*nstest.Env]string{other: "1001", env: "1002"} {
+				if err := e.Self().Command("sleep", seconds).Start(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			seen := ""
+			for !strings.Contains(seen, "1002") { // it has yet to be executed
+				b, err := json.Marshal(stateOf(t, env))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if seen = string(b); strings.Contains(seen, "1001") {
+					t.Fatalf("the other's process is there: %s", seen)
+				}
+				if t.Context().Err() != nil {
+					t.Fatal("its own process is not there")
+				}
+			}
+			if s := stateOf(t, env); share.Net != (len(s.Hosts[0].Interfaces) == 0) {
+				t.Errorf("interfaces: %+v", s.Hosts[0].Interfaces)
+			}
+		})
+	}
+}
+
+func TestStateWhileHostsComeAndGo(t *testing.T) {
+	env := nstest.New(t, nstest.Config{})
+	var work sync.WaitGroup
+	for i := range 3 {
+		work.Go(func() {
+			for n := range 5 {
+				h, err := env.AddHost(nstest.HostConfig{Name: fmt.Sprintf("h%d-%d", i, n)})
+				if err == nil {
+					err = h.Command("sleep", "1000").Start()
+				}
+				if err == nil {
+					err = env.RemoveHost(h.Name())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); work.Wait() }()
+	for looks := 0; ; looks++ {
+		s := stateOf(t, env)
+		if len(s.Errors) > 0 || !strings.HasPrefix(hostNames(s), "self") || len(s.Hosts[0].Errors) > 0 {
+			t.Errorf("%+v", s)
+		}
+		select {
+		case <-done:
+			t.Log(looks, "looks")
+			return
+		default:
+		}
+	}
+}
+
+func TestStateOfAClosedEnvironment(t *testing.T) {
+	env, err := nstest.Open(t.Context(), nstest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := env.State(t.Context()); !errors.Is(err, nstest.ErrClosed) {
+		t.Errorf("got %v, %v", s, err)
+	}
+}
+
+func TestStateEndsWithItsContext(t *testing.T) {
+	env := nstest.New(t, nstest.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s, err := env.State(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, %v", s, err)
+	}
+	stateOf(t, env) // the control
+}
