@@ -60,16 +60,22 @@ func New(tb TB, cfg Config) *Env {
 	if cfg.Name == "" {
 		cfg.Name = tb.Name()
 	}
+	asked := time.Now()
 	env, err := open(context.Background(), cfg, tb)
 	if err != nil {
 		tb.Fatalf("%v", wrap("open environment", cfg.Name, "", err))
 		return nil
 	}
+	rec := newRecording(env, asked)
 	tb.Cleanup(func() {
-		if err := env.Close(); err != nil {
+		rec.lookAt(tb)
+		if err := errors.Join(env.Close(), rec.End(nil)); err != nil {
 			tb.Errorf("%v", err)
 		}
 	})
+	if err := rec.beginFor(tb, cfg.Name); err != nil {
+		tb.Fatalf("%v", err)
+	}
 	return env
 }
 

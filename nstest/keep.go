@@ -1,57 +1,52 @@
 package nstest
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode"
 
+	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"github.com/hermetic-go/nstest/nstest/internal/salvage"
+	"github.com/hermetic-go/nstest/nstest/internal/scribe"
 )
 
 // workingDirs are where a spec leaves files that nobody else can see.
 var workingDirs = []string{"tmp", "var/tmp", "run", "dev/shm"}
 
-// keep copies the files that a spec or test has left to a new directory in the one that NSTEST_KEEP names, if it has
-// failed, and says where. failed is its name, "" if it has passed.
-func (e *Env) keep(failed string) error {
-	dir := os.Getenv("NSTEST_KEEP")
-	if dir == "" || failed == "" {
-		return nil
+// keepFiles copies the files that a spec or test has left.
+func (r *recording) keepFiles(b *scribe.Bundle) {
+	if !redaction().WithFiles() {
+		b.Omit("%s and %s, because files cannot be redacted.", record.FilesDir, record.CoresDir)
+		return
 	}
-	root, err := e.root()
+	root, err := r.env.root()
 	if err != nil {
-		return fmt.Errorf("keep files of %q: %w", failed, err)
+		b.Omit("%s: %v.", record.FilesDir, err)
+		return
 	}
 	defer root.Close()
-	kept, err := os.MkdirTemp(dir, fileName(failed)+"-")
-	if err != nil {
-		return fmt.Errorf("keep files of %q: %w", failed, err)
-	}
-	var errs []error
-	for _, d := range workingDirs {
-		to := filepath.Join(kept, d)
-		err := os.MkdirAll(to, 0o700)
-		if err == nil {
-			err = salvage.Directory(root, d, ".", to)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("keep files of %q in /%s: %w", failed, d, err))
+	budget := &salvage.Budget{Left: b.Left()}
+	for _, dir := range workingDirs {
+		if err := keepDirectory(budget, root, dir, filepath.Join(b.Path(), record.FilesDir, dir)); err != nil {
+			b.Omit("Files in /%s: %v.", dir, err)
 		}
 	}
-	fmt.Fprintf(os.Stderr, "nstest: the files of %q are in %s\n", failed, kept)
-	return errors.Join(errs...)
+	_ = os.RemoveAll(filepath.Join(b.Path(), record.FilesDir, "run/nstest")) // is the environment's own
+	for _, name := range budget.Omitted {
+		b.Omit("/%s, which is too large.", name)
+	}
+	if n := budget.Uncounted; n > 0 {
+		b.Omit("%d more files, for which there is no room.", n)
+	}
 }
 
-// fileName is a name without what has a meaning in paths.
-func fileName(name string) string {
-	clean := strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '.' || r == '_' {
-			return r
-		}
-		return '_'
-	}, name)
-	return clean[:min(len(clean), 100)]
+// keepDirectory copies what is in a directory, and leaves nothing where nothing is in it.
+func keepDirectory(budget *salvage.Budget, root *os.File, dir, to string) error {
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	err := budget.Directory(root, dir, ".", to)
+	for _, empty := range []string{to, filepath.Dir(to)} {
+		_ = os.Remove(empty) // it is, or it stays
+	}
+	return err
 }

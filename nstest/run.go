@@ -82,13 +82,8 @@ func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 		return
 	}
 	start := func(p twin.Plan, collect func(gotest.OpenRoot) error) (*twin.Twin, error) {
-		return startTwin(context.Background(), cfg, func(env *Env) twin.Plan {
-			p.Collect = func(failed string) error {
-				if failed != "" {
-					failed = cfg.Name
-				}
-				return errors.Join(collect(env.root), env.keep(failed))
-			}
+		return startTwin(context.Background(), cfg, func(env *Env, rec *recording) twin.Plan {
+			p.Collect = func(failed string) error { return errors.Join(collect(env.root), rec.collect(failed)) }
 			return p
 		})
 	}
@@ -122,4 +117,10 @@ func (e *Env) root() (*os.File, error) {
 		return nil, wrap("open root directory", e.name, "", errors.Join(ErrClosed, root.Close()))
 	}
 	return root, nil
+}
+
+// isGoTest reports whether a test is one of package testing's.
+func isGoTest(tb TB) bool {
+	_, ok := tb.(*testing.T)
+	return ok
 }

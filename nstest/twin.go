@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/onsi/ginkgo/v2"
 
@@ -18,7 +19,8 @@ const specHostname = "spec"
 
 // startTwin starts this program again in a new environment, for which plan says what it is to do. Where that is
 // impossible the error says why, and nothing is left.
-func startTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twin.Twin, error) {
+func startTwin(ctx context.Context, cfg Config, plan func(*Env, *recording) twin.Plan) (*twin.Twin, error) {
+	asked := time.Now()
 	if cfg.Hostname == "" {
 		cfg.Hostname = specHostname
 	}
@@ -35,8 +37,9 @@ func startTwin(ctx context.Context, cfg Config, plan func(*Env) twin.Plan) (*twi
 	if err != nil {
 		return nil, wrap("open environment", cfg.Name, "", err)
 	}
-	p := plan(env)
-	p.Connection, p.Environment = inside, env
+	rec := newRecording(env, asked)
+	p := plan(env, rec)
+	p.Connection, p.Environment, p.Recorder = inside, env, rec.recorder()
 	if twin.Attaching() {
 		p.Hold = func(pid int) error { return awaitDebugger(ctx, pid) }
 	}

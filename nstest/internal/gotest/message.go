@@ -9,6 +9,7 @@ import (
 type job struct {
 	Path    []call // the calls of Run on the way to the function to run, the last of which runs it
 	Verbose string // the original's -test.v
+	Record  bool   // there is a bundle
 }
 
 // A call is the Number-th call of Run in a test, from 0 on. It is the same in every process that runs the test.
@@ -23,6 +24,8 @@ type stage struct {
 	Failed  bool
 	Skipped bool
 	Exited  bool // the function did not return: it called FailNow, SkipNow or the like
+
+	Goroutines []byte // where they are, if there is a bundle and the test has failed
 }
 
 type stageName string

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A node is a test of the twin's that is replayed as a test of the original's.
@@ -31,6 +32,11 @@ type node struct {
 	released bool // its function has returned, as its parallel subtests run
 	ended    bool
 	waiting  int // parallel subtests that have not ended
+
+	// For the bundle:
+	at    time.Time // when it began
+	log   []byte    // the end of what it has logged
+	below bool      // a subtest of it has failed
 
 	// Here:
 	leaving  bool // its function was told to return

@@ -39,6 +39,7 @@ type original struct {
 
 	mu       sync.Mutex
 	last     stage
+	failed   bool // it is known that the test has failed
 	stopped  bool // the twin was told to say where it stands and to end, as the time is up
 	timedOut bool // and it did
 }
@@ -85,9 +86,12 @@ func (o *original) start() error {
 	if o.twin, err = o.env.Start(plan, o.collect); err != nil {
 		return err
 	}
+	if err := o.beginRecord(); err != nil {
+		return errors.Join(err, o.twin.Stop())
+	}
 	o.replay.root.start(o.t)
 	// Where this fails the twin has ended, which the conversation will find.
-	_ = o.twin.Link.Send(job{Path: o.path, Verbose: flagValue("test.v")})
+	_ = o.twin.Link.Send(job{Path: o.path, Verbose: flagValue("test.v"), Record: o.twin.Recorder != nil})
 	return nil
 }
 
@@ -127,6 +131,7 @@ func (o *original) converse() {
 			break
 		}
 		o.twin.Output.Flush()
+		o.recordStage(s)
 		o.enter(s)
 		_ = o.twin.Link.Send(struct{}{})
 	}
@@ -145,6 +150,7 @@ func (o *original) enter(s stage) {
 	case returned:
 		o.replay.returned()
 	case finished:
+		o.twin.MayEnd()
 		o.twin.Output.Hide()
 	}
 }
@@ -158,8 +164,12 @@ func (o *original) end(state string, err error) {
 	timedOut := o.timedOut
 	o.mu.Unlock()
 	if timedOut {
+		_ = o.twin.EndRecord(nil)
 		return // the alarm that package testing has set ends the program any moment
 	}
+	bad := o.ending(last, state, nil)
+	o.recordEnd(bad)
+	err = errors.Join(err, o.twin.EndRecord(nil))
 	o.replay.mu.Lock()
 	defer o.replay.mu.Unlock()
 	o.replay.abandon()
@@ -224,6 +234,7 @@ func (o *original) alarm() (cancel func()) {
 		o.stopped = true
 		o.mu.Unlock()
 		o.replay.hurry()
+		o.recordTimeout()
 		if err := o.twin.Signal(syscall.SIGQUIT); err == nil {
 			o.twin.Output.Show()
 		}

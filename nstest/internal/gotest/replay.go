@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
 // A replay makes happen to tests of this process what happens to those of a twin, at the time and in the order in which
@@ -24,6 +26,7 @@ type replay struct {
 	hurried   bool             // nothing waits any more: the process ends soon
 	artifacts []artifact
 	errs      []error
+	recorder  twin.Recorder // nil if there is to be no bundle
 }
 
 // An artifact is a directory for artifacts inside, and the one here.
@@ -101,6 +104,7 @@ func (r *replay) log(line string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := r.speaker(); n != nil {
+		n.logged(line)
 		r.do(n, func() { _, _ = io.WriteString(n.t.Output(), line) })
 	}
 }
@@ -136,6 +140,7 @@ func (r *replay) begin(name string) bool {
 		return false
 	}
 	n := newNode(r, parent, name)
+	n.began()
 	r.nodes[name] = n
 	r.order = append(r.order, n)
 	r.current = n
@@ -224,6 +229,7 @@ func (r *replay) leave(n *node) {
 // end ends a test.
 func (r *replay) end(n *node, v verdict) {
 	n.ended = true
+	n.over(v)
 	r.do(n, func() {
 		n.verdict <- v
 		r.leave(n)

@@ -10,6 +10,7 @@ package gotest
 import (
 	"flag"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,10 @@ func (i *insider) run(t *testing.T, f func()) {
 // tell says how far the test has come, and waits until the original has taken note.
 func (i *insider) tell(s stage) {
 	var answer struct{}
+	if s.Failed && i.job.Record {
+		buffer := make([]byte, 1<<20)
+		s.Goroutines = buffer[:runtime.Stack(buffer, true)]
+	}
 	if i.link.Send(s) != nil || i.link.Receive(&answer) != nil {
 		os.Exit(2) // the original has ended
 	}

@@ -4,6 +4,7 @@ package salvage
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -15,6 +16,41 @@ import (
 // and nothing is opened but ordinary files and directories, the only ones that are copied. It needs Linux 5.6
 // (openat2(2)).
 func Directory(root *os.File, mount, dir, to string) error {
+	return (&Budget{Left: math.MaxInt64}).Directory(root, mount, dir, to)
+}
+
+// A Budget bounds what is copied.
+type Budget struct {
+	Left      int64    // bytes
+	Omitted   []string // the first files for which too little was left
+	Uncounted int      // how many more there were
+}
+
+// The size of a file in a budget is at least this, so that its number is bounded too, in bytes.
+const perFile = 4 << 10
+
+// maxOmitted is how many names of files a budget has that were left out.
+const maxOmitted = 100
+
+// take takes a file out of the budget, if there is room for it.
+func (b *Budget) take(size int64) bool {
+	if size = max(size, perFile); size > b.Left {
+		return false
+	}
+	b.Left -= size
+	return true
+}
+
+func (b *Budget) omit(name string) {
+	if len(b.Omitted) == maxOmitted {
+		b.Uncounted++
+		return
+	}
+	b.Omitted = append(b.Omitted, name)
+}
+
+// Directory is Directory within the budget. What is too large for it is left out.
+func (b *Budget) Directory(root *os.File, mount, dir, to string) error {
 	top, err := openIn(root, mount, unix.O_DIRECTORY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return err
@@ -28,7 +64,7 @@ func Directory(root *os.File, mount, dir, to string) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	return errors.Join(copyDir(from, out, "."), out.Close())
+	return errors.Join(b.copyDir(from, out, filepath.Join(mount, dir), "."), out.Close())
 }
 
 const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV
@@ -46,8 +82,8 @@ func openIn(dir *os.File, name string, flags, resolve uint64) (*os.File, error) 
 	}
 }
 
-// copyDir copies what is in a directory, which it closes.
-func copyDir(from *os.File, to *os.Root, path string) error {
+// copyDir copies what is in a directory, which it closes: at path below to, and at that below top in the root.
+func (b *Budget) copyDir(from *os.File, to *os.Root, top, path string) error {
 	defer from.Close()
 	entries, err := from.ReadDir(-1)
 	errs := []error{err}
@@ -60,21 +96,27 @@ func copyDir(from *os.File, to *os.Root, path string) error {
 				continue
 			}
 			if err == nil {
-				if err = to.Mkdir(inner, 0o777); err == nil {
-					err = copyDir(dir, to, inner)
-				} else {
-					err = errors.Join(err, dir.Close())
+				switch {
+				case !b.take(0):
+					b.omit(filepath.Join(top, inner))
+					err = dir.Close()
+				default:
+					if err = to.Mkdir(inner, 0o777); err == nil {
+						err = b.copyDir(dir, to, top, inner)
+					} else {
+						err = errors.Join(err, dir.Close())
+					}
 				}
 			}
 			errs = append(errs, err)
 		case e.Type().IsRegular():
-			errs = append(errs, copyFile(from, e.Name(), to, inner))
+			errs = append(errs, b.copyFile(from, e.Name(), to, top, inner))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func copyFile(dir *os.File, name string, to *os.Root, path string) error {
+func (b *Budget) copyFile(dir *os.File, name string, to *os.Root, top, path string) error {
 	from, err := openIn(dir, name, 0, confined)
 	if errors.Is(err, unix.EXDEV) {
 		return nil
@@ -87,10 +129,14 @@ func copyFile(dir *os.File, name string, to *os.Root, path string) error {
 	if err != nil || !info.Mode().IsRegular() {
 		return err // or it is none any more
 	}
+	if !b.take(info.Size()) {
+		b.omit(filepath.Join(top, path))
+		return nil
+	}
 	out, err := to.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, from)
+	_, err = io.Copy(out, io.LimitReader(from, max(info.Size(), perFile))) // it may grow while it is read
 	return errors.Join(err, out.Close())
 }

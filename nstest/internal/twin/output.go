@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -189,6 +190,17 @@ func (o *Output) LastWords() string {
 	}
 	lines := strings.Split(text, "\n")
 	return strings.Join(lines[max(0, len(lines)-lastLines):], "\n")
+}
+
+// Goroutines are those that the twin has printed when it died, as Go's runtime does; nil if it did not.
+func (o *Output) Goroutines() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := crash.FindIndex(o.tail)
+	if at == nil || !bytes.Contains(o.tail[at[0]:], []byte("\ngoroutine ")) {
+		return nil
+	}
+	return bytes.Clone(o.tail[at[0]:])
 }
 
 // crash is how the complaints of Go's runtime begin.

@@ -46,17 +46,21 @@ type Plan struct {
 	// Describe says what the environment is like, in lines for people, and does not take long. "" is nothing; nil is too.
 	Describe func() string
 
+	// Recorder makes a bundle of what the twin does; nil if there is to be none.
+	Recorder Recorder
+
 	// Start starts the program in the environment with these files from 0 on.
 	Start func(args, env []string, files []*os.File) (Process, error)
 }
 
 // A Twin is one, as the original sees it.
 type Twin struct {
-	Link    *Link
-	Output  *Output
-	results *Results
-	collect func(failed string) error
-	tell    func() string
+	Link     *Link
+	Output   *Output
+	Recorder Recorder // the plan's
+	results  *Results
+	collect  func(failed string) error
+	tell     func() string
 
 	process     Process
 	environment io.Closer
@@ -66,12 +70,13 @@ type Twin struct {
 	once        sync.Once
 	stopped     atomic.Bool
 	failed      atomic.Bool
+	mayEnd      atomic.Bool
 	what        atomic.Pointer[string]
 }
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, collect: p.Collect, tell: p.Describe, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, ended: make(chan struct{})}
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
 		if err != nil {
@@ -165,11 +170,14 @@ func (t *Twin) wait() {
 // Runs notes what runs in the twin, for the messages about it.
 func (t *Twin) Runs(what string) { t.what.Store(&what) }
 
+// MayEnd notes that the twin has nothing left to do. One that ends before that has failed, with whatever status.
+func (t *Twin) MayEnd() { t.mayEnd.Store(true) }
+
 // Failed notes that it has failed. In a twin that ends badly by itself it has anyhow.
 func (t *Twin) Failed() { t.failed.Store(true) }
 
 func (t *Twin) failure() string {
-	if !t.failed.Load() && (t.stopped.Load() || t.state == "exit status 0") {
+	if !t.failed.Load() && (t.stopped.Load() || t.mayEnd.Load() && t.state == "exit status 0") {
 		return ""
 	}
 	if what := t.what.Load(); what != nil {

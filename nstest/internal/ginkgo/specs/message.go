@@ -15,6 +15,8 @@ type order struct {
 	Abandon  *cancel // leave the running node behind
 	Shown    bool    // what was to be shown
 	Progress bool    // report the progress of the running node
+
+	Goroutines bool // say where they are
 }
 
 // A job says what a twin is to run.
@@ -26,6 +28,7 @@ type job struct {
 	Process int               // Ginkgo's parallel process and how many there are
 	Total   int
 	Verbose bool // the original prints what a node does while it runs
+	Record  bool // there is a bundle
 }
 
 // goOn lets a twin go on.
@@ -54,6 +57,8 @@ type event struct {
 	Progress *types.ProgressReport
 	Result   *result
 	Differs  *differs
+
+	Goroutines []byte
 }
 
 // place is where a twin is.
@@ -75,6 +80,8 @@ type result struct {
 	State   types.SpecState
 	Failure types.Failure
 	Entries map[int]json.RawMessage // a types.ReportEntryValue for those that have changed, by the order in which they were sent
+
+	Goroutines []byte // where they are, if there is a bundle and the node has failed
 }
 
 // deferred is a clean-up, or a callback for failures, that a node has registered.

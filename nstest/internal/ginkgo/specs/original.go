@@ -25,6 +25,7 @@ type original struct {
 	launch      Launcher
 	description string
 	args        []string // that make a twin come to RunSpecs
+	test        string   // selects the test that calls Run
 	spares      spares
 	ushered     sync.Once
 	scratch     scratch
@@ -52,9 +53,10 @@ func Run(t ginkgo.GinkgoTestingT, launch Launcher, description string, args ...a
 		return perform(t, description, args)
 	}
 	config, _ := ginkgo.GinkgoConfiguration()
-	o := &original{launch: launch, description: description, deferred: map[*byte]bool{}, args: []string{"-ginkgo.seed=" + strconv.FormatInt(config.RandomSeed, 10)}}
+	o := &original{launch: launch, description: description, deferred: map[*byte]bool{}, test: ".", args: []string{"-ginkgo.seed=" + strconv.FormatInt(config.RandomSeed, 10)}}
 	if named, ok := t.(interface{ Name() string }); ok {
-		o.args = append(o.args, "-test.run="+twin.Pattern(named.Name()))
+		o.test = twin.Pattern(named.Name())
+		o.args = append(o.args, "-test.run="+o.test)
 	}
 	o.spares = spares{original: o, limit: spareLimit()}
 	theOriginal = o
@@ -208,7 +210,7 @@ func (o *original) runSuiteNode(ctx context.Context, in *insides, n *node) {
 		o.finished.Wait()
 	}
 	if o.suite == nil {
-		s, err := o.begin(nil, n.environment(), o.description)
+		s, err := o.begin(nil, 1, n.environment(), o.description)
 		if err != nil {
 			in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
 			return
@@ -238,18 +240,17 @@ func (o *original) session(spec *node, attempt int) (*session, error) {
 		}
 		o.leaveCurrent()
 	}
-	s, err := o.begin(unit, spec.environment(), spec.fullText())
+	s, err := o.begin(unit, attempt, spec.environment(), spec.fullText())
 	if err != nil {
 		return nil, err
 	}
-	s.attempt = attempt
 	s.twin.Runs(spec.fullText())
 	o.current = s
 	return s, nil
 }
 
 // begin starts a session. A nil unit is for the suite's own nodes.
-func (o *original) begin(unit *node, config any, name string) (*session, error) {
+func (o *original) begin(unit *node, attempt int, config any, name string) (*session, error) {
 	t := o.spares.take(config)
 	if t == nil {
 		var err error
@@ -258,8 +259,15 @@ func (o *original) begin(unit *node, config any, name string) (*session, error) 
 		}
 		o.endPrevious() // while the program of the new twin is read
 	}
-	_ = t.Link.Send(order{Job: newJob(unit, o.data)}) // if it has ended, whoever waits for it says why
-	return &session{original: o, twin: t, unit: unit, config: config}, nil
+	s := &session{original: o, twin: t, unit: unit, attempt: attempt, config: config}
+	if err := s.beginRecord(name); err != nil {
+		s.refuse(err)
+		return s, nil
+	}
+	j := newJob(unit, o.data)
+	j.Record = t.Recorder != nil
+	_ = t.Link.Send(order{Job: j}) // if it has ended, whoever waits for it says why
+	return s, nil
 }
 
 func (o *original) start(config any, name string) (*twin.Twin, error) {

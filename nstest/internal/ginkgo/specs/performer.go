@@ -154,6 +154,8 @@ func (p *performer) listen() {
 		case o.Progress:
 			p.sendDeferred()                         // the original may be about to go on without the node
 			_ = unix.Kill(os.Getpid(), unix.SIGUSR1) // Ginkgo's signal
+		case o.Goroutines:
+			p.send(event{Goroutines: stacks()})
 		case o.Cancel != nil:
 			p.mu.Lock()
 			if a := p.running; a != nil {
@@ -313,6 +315,9 @@ func (p *performer) conclude() {
 	}
 	p.catchUp()
 	a.result.Entries = p.changedEntries()
+	if p.job.Record && a.result.State.Is(types.SpecStateFailureStates) {
+		a.result.Goroutines = stacks()
+	}
 	p.send(event{Result: &a.result})
 }
 

@@ -39,8 +39,13 @@ type session struct {
 	arrived    *event
 	arrivalErr error
 
+	late atomic.Bool // the running node has not ended in time, and that is in the bundle
+
 	mu       sync.Mutex
 	progress chan types.ProgressReport // for who has asked
+	dump     chan []byte               // likewise, for goroutines
+	notice   *twin.Notice              // of the bundle, until it is told
+	noticed  types.CodeLocation
 }
 
 // run lets the twin run a node, does here what that does beside its outcome, and makes it the outcome of the node that
@@ -63,8 +68,16 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		s.left.Store(false)
 	}
 	defer s.running.Unlock()
+	s.announce() // what there was to say when Ginkgo had given up the node before
+	outcome := types.SpecStateFailed
 	failed := func(message string) {
 		in.set(types.SpecStateFailed, types.Failure{Message: message, Location: location})
+	}
+	died := func(message string) {
+		s.dead = spec
+		s.fail(spec, kind, "died", types.Failure{Message: message, Location: location}, s.twin.Output.Goroutines)
+		s.announce()
+		failed(message)
 	}
 	if s.arrival == nil && s.over { // else arrive says how it ended before its first node
 		switch {
@@ -75,13 +88,21 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		return true
 	}
 	if message := s.arrive(id, spec); message != "" {
-		s.dead = spec
-		failed(message)
+		died(message)
 		return true
 	}
+	s.awaitRecord()
+	ended := s.recordNode(in)
+	defer func() { ended(outcome) }()
+	s.late.Store(false)
 	s.twin.Output.Show()
-	stop := context.AfterFunc(ctx, func() { _ = s.twin.Link.Send(order{Cancel: cancelOf(ctx)}) })
-	defer stop()
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cancelled)
+		c := cancelOf(ctx)
+		s.cancelled(spec, kind, location, c)
+		_ = s.twin.Link.Send(order{Cancel: c})
+	})
 	if sc, ok := ctx.Value("GINKGO_SPEC_CONTEXT").(interface {
 		AttachProgressReporter(func() string) func()
 	}); ok {
@@ -100,6 +121,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		switch {
 		case s.left.Load() && e.Result == nil: // Ginkgo has gone on
 		case e.Step != nil:
+			s.recordStep(e.Step)
 			in.emit(*e.Step)
 		case e.Entry != nil:
 			v := &entryValue{value: e.Entry.Value}
@@ -113,24 +135,33 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		r = e.Result
 		return r != nil
 	})
+	if !stop() {
+		<-cancelled
+	}
 	s.twin.Output.Flush()
 	if err != nil {
 		s.dead = spec
 	}
 	switch {
 	case !isRunning() || s.stopped.Load():
+		outcome = types.SpecStateTimedout
 		return false
 	case err != nil:
-		failed(err.Error())
+		died(err.Error())
 		return true
 	}
+	outcome = r.State
 	for i, value := range r.Entries {
 		if i < len(s.entries) {
 			s.entries[i].set(value)
 		}
 	}
 	if r.State.Is(types.SpecStateFailureStates) {
+		if !s.late.Load() {
+			s.fail(spec, kind, r.State.String(), r.Failure, func() []byte { return r.Goroutines })
+		}
 		s.twin.Failed()
+		s.announce()
 	}
 	if r.State != types.SpecStatePassed {
 		in.set(r.State, r.Failure)
@@ -328,6 +359,13 @@ func (s *session) take(e *event) bool {
 			s.progress <- *e.Progress
 			s.progress = nil
 		}
+	case e.Goroutines != nil:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.dump != nil {
+			s.dump <- e.Goroutines
+			s.dump = nil
+		}
 	case e.Setup != nil:
 		if s.setup == nil || !s.setup.State.Is(types.SpecStateFailureStates) {
 			s.setup = e.Setup
@@ -363,6 +401,13 @@ func (s *session) lastWords(err error) string {
 	return state
 }
 
+// refuse has the first node fail, and none run.
+func (s *session) refuse(err error) {
+	s.stop()
+	s.begun, s.arrival, s.arrivalErr = true, make(chan struct{}), err
+	close(s.arrival)
+}
+
 // stop kills the twin.
 func (s *session) stop() {
 	s.stopped.Store(true)
@@ -372,8 +417,14 @@ func (s *session) stop() {
 	}
 }
 
-// end ends the session: by itself if the twin has run all its nodes, else by force.
+// end ends the session, and completes its bundle.
 func (s *session) end() error {
+	err := s.endTwin()
+	return errors.Join(err, s.endRecord(err))
+}
+
+// endTwin ends the twin: by itself if it has run all its nodes, else by force.
+func (s *session) endTwin() error {
 	if !s.running.TryLock() { // a node that Ginkgo has given up
 		s.stopped.Store(true)
 		err := s.twin.Stop()
@@ -396,6 +447,7 @@ func (s *session) end() error {
 		return s.twin.Stop()
 	}
 	s.twin.Output.Hide()
+	s.twin.MayEnd()
 	if err := s.twin.Link.Send(order{Go: &goOn{}}); err != nil {
 		return errors.Join(err, s.twin.Stop())
 	}

@@ -1,0 +1,50 @@
+package nstest
+
+import (
+	"regexp"
+	"runtime"
+
+	"github.com/hermetic-go/nstest/nstest/internal/record"
+	"github.com/hermetic-go/nstest/nstest/internal/scribe"
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+)
+
+// beginFor begins the bundle of an environment beside a test.
+func (r *recording) beginFor(tb TB, name string) error {
+	if r == nil {
+		return nil
+	}
+	m := record.Manifest{Test: name, Package: scribe.Package()}
+	if isGoTest(tb) {
+		m.Repeat = scribe.Repeat(m.Package, twin.Pattern(tb.Name()))
+	} else { // a spec, of a suite whose description nobody tells
+		m.Repeat = scribe.Repeat(m.Package, ".", "-ginkgo.focus= "+regexp.QuoteMeta(tb.Name())+"$")
+	}
+	if err := r.Begin(m); err != nil {
+		return err
+	}
+	r.Ready()
+	return nil
+}
+
+// lookAt takes what is gone with the environment, if the test has failed. It is called before the environment ends.
+func (r *recording) lookAt(tb TB) {
+	t, ok := tb.(interface{ Failed() bool })
+	if r == nil || !ok || !t.Failed() || r.current() == nil {
+		return
+	}
+	notice := r.Failed(r.current().Test(), record.Failure{Message: "the test has failed", State: "failed"}, goroutines)
+	_ = r.collect(r.current().Test())
+	if notice != nil {
+		tb.Logf("nstest bundle: %s", notice.Path)
+		if notice.Last != "" {
+			tb.Logf("%s", notice.Last)
+		}
+	}
+}
+
+// goroutines are those of this process.
+func goroutines() []byte {
+	buffer := make([]byte, maxGoroutines)
+	return buffer[:runtime.Stack(buffer, true)]
+}

@@ -1,0 +1,308 @@
+// Package scribe writes bundles: a directory for an attempt at a test, which is there while the test runs, vanishes if
+// that passes, and is completed if it fails.
+package scribe
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hermetic-go/nstest/nstest/internal/record"
+	"golang.org/x/sys/unix"
+)
+
+// The files that are there only while the test runs: the packets, of which the end has one file.
+var rings = [2]string{"packets-0.pcapng", "packets-1.pcapng"}
+
+// Limits are what a bundle may have, in bytes.
+type Limits struct {
+	All     int64
+	Events  int64 // of the keeper, and as many again of the program's
+	Packets int64 // in each of two files
+}
+
+// LimitsOf shares out so many bytes.
+func LimitsOf(all int64) Limits {
+	return Limits{All: all, Events: all / 16, Packets: all / 8}
+}
+
+// A Bundle is one that is being written. Its methods may be called from any goroutine.
+type Bundle struct {
+	limits Limits
+
+	mu       sync.Mutex
+	dir      string
+	manifest record.Manifest
+	events   *os.File // nil when it is over
+	room     int64    // for events of the program's
+}
+
+// Begin makes the directory of a bundle in parent. Its name has the time and the test.
+func Begin(parent string, m record.Manifest, limits Limits) (_ *Bundle, err error) {
+	m.Version, m.State = record.Version, "running"
+	r := &Bundle{limits: limits, manifest: m, room: limits.Events}
+	if r.dir, err = makeDir(parent, name(m)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(r.dir))
+		}
+	}()
+	if err := r.writeManifest(); err != nil {
+		return nil, err
+	}
+	r.events, err = r.appendTo(record.EventsFile)
+	return r, err
+}
+
+// name is what a bundle is called; names sort by time.
+func name(m record.Manifest) string {
+	n := m.Began.UTC().Format("20060102-150405.000") + "-" + fileName(m.Test)
+	if m.Attempt > 1 {
+		n += "-attempt-" + strconv.Itoa(m.Attempt)
+	}
+	return n
+}
+
+// fileName is a name without what has a meaning in paths, and not too long for one.
+func fileName(name string) string {
+	clean := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '.' || r == '_' {
+			return r
+		}
+		return '_'
+	}, name)
+	return cut(clean, 100)
+}
+
+// cut is the beginning of a text, without half a rune.
+func cut(text string, size int) string {
+	if len(text) <= size {
+		return text
+	}
+	for size > 0 && !utf8.RuneStart(text[size]) {
+		size--
+	}
+	return text[:size]
+}
+
+// place finds a name that is free in parent, which do takes or says fs.ErrExist.
+func place(parent, name string, do func(path string) error) (string, error) {
+	for i := 1; ; i++ {
+		path := filepath.Join(parent, name)
+		if i > 1 {
+			path += "-" + strconv.Itoa(i)
+		}
+		if err := do(path); !errors.Is(err, fs.ErrExist) {
+			return path, err
+		}
+	}
+}
+
+func makeDir(parent, name string) (string, error) {
+	return place(parent, name, func(path string) error { return os.Mkdir(path, 0o700) })
+}
+
+// appendTo opens a file of the bundle for whole lines of several writers.
+func (r *Bundle) appendTo(name string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(r.dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// Path is the directory. It changes when the bundle is named after another test.
+func (r *Bundle) Path() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dir
+}
+
+// Limits are what the bundle may have.
+func (r *Bundle) Limits() Limits { return r.limits }
+
+// Began is when the attempt began.
+func (r *Bundle) Began() time.Time { return r.manifest.Began }
+
+// Test is what the bundle is about.
+func (r *Bundle) Test() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.manifest.Test
+}
+
+// Events opens the file of the events for somebody else who writes there.
+func (r *Bundle) Events() (*os.File, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.appendTo(record.EventsFile)
+}
+
+// Rings opens the files for packets.
+func (r *Bundle) Rings() (files []*os.File, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range rings {
+		f, err := r.appendTo(name)
+		if err != nil {
+			for _, f := range files {
+				err = errors.Join(err, f.Close())
+			}
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// Create opens a new file of the bundle.
+func (r *Bundle) Create(name string) (*os.File, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.appendTo(name)
+}
+
+// Has reports whether there is a file.
+func (r *Bundle) Has(name string) bool {
+	_, err := os.Lstat(filepath.Join(r.Path(), name))
+	return err == nil
+}
+
+// WriteFile writes a file of the bundle.
+func (r *Bundle) WriteFile(name string, data []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return os.WriteFile(filepath.Join(r.dir, name), data, 0o600)
+}
+
+// maxText bounds the text of an event, in bytes.
+const maxText = 64 << 10
+
+// Event writes an event. What does not fit is left out, and so is what cannot be written: a test does not fail for that.
+func (r *Bundle) Event(e record.Event) {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	e.Text = cut(e.Text, maxText)
+	line := encode(e)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.events == nil || r.room <= 0 {
+		return
+	}
+	if r.room -= int64(len(line)); r.room <= 0 {
+		line = encode(record.Event{Time: e.Time, Kind: record.KindNote, Text: "the test does more than is recorded: nodes, steps and failures are left out from here on"})
+	}
+	if _, err := r.events.Write(line); err != nil {
+		r.room = 0
+		r.omitLocked("Nodes, steps and failures are left out from %s on: %v.", e.Time.Format(time.RFC3339Nano), err)
+	}
+}
+
+// encode is a line of JSON.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // what we have can be encoded
+	return b.Bytes()
+}
+
+// maxFailures bounds how many failures a manifest has.
+const maxFailures = 100
+
+// maxMessage bounds a message and a stack in the manifest, in bytes.
+const maxMessage = 256 << 10
+
+// Fail notes a failure of the test, after which the bundle is named if it is the first one, and reports whether it is.
+func (r *Bundle) Fail(test string, f record.Failure) (first bool) {
+	f.Message, f.Stack = cut(f.Message, maxMessage), cut(f.Stack, maxMessage)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.manifest.Failures) >= maxFailures {
+		return false
+	}
+	r.manifest.Failures = append(r.manifest.Failures, f)
+	first = len(r.manifest.Failures) == 1
+	if first && test != r.manifest.Test {
+		m := r.manifest
+		m.Test = test
+		if dir, err := r.move(name(m)); err == nil {
+			r.dir, r.manifest.Test = dir, test
+		}
+	}
+	if err := r.writeManifest(); err != nil {
+		r.omitLocked("The manifest was not written when the test failed: %v.", err)
+	}
+	return first
+}
+
+// move gives the directory another name. The mutex is held.
+func (r *Bundle) move(name string) (string, error) {
+	return place(filepath.Dir(r.dir), name, func(path string) error {
+		return unix.Renameat2(unix.AT_FDCWD, r.dir, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+	})
+}
+
+// Failed reports whether the test has failed.
+func (r *Bundle) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.manifest.Failures) > 0
+}
+
+// Hosts notes which hosts there are.
+func (r *Bundle) Hosts(names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.manifest.Hosts = names
+}
+
+// Omit notes what the bundle has not, and why: a sentence.
+func (r *Bundle) Omit(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.omitLocked(format, args...)
+}
+
+func (r *Bundle) omitLocked(format string, args ...any) {
+	r.manifest.Omitted = append(r.manifest.Omitted, fmt.Sprintf(format, args...))
+}
+
+// writeManifest writes the manifest in one step. The mutex is held, or nobody else knows of the recording.
+func (r *Bundle) writeManifest() error {
+	data, err := json.MarshalIndent(r.manifest, "", "\t")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(r.dir, record.ManifestFile)
+	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// Remove removes the bundle: the test has passed.
+func (r *Bundle) Remove() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.closeEvents(), os.RemoveAll(r.dir))
+}
+
+// closeEvents ends what the program writes. The mutex is held.
+func (r *Bundle) closeEvents() error {
+	if r.events == nil {
+		return nil
+	}
+	f := r.events
+	r.events = nil
+	return f.Close()
+}

@@ -1,0 +1,323 @@
+package nstest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/record"
+	"github.com/hermetic-go/nstest/nstest/internal/scribe"
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
+	"golang.org/x/sys/unix"
+)
+
+// A recording is what NSTEST_KEEP asks for: the bundle of an environment in which a test runs. It is a twin.Recorder. A nil
+// one records nothing.
+type recording struct {
+	env    *Env
+	asked  time.Time // when somebody asked for the environment
+	opened time.Duration
+
+	begun    chan struct{} // closed when the keeper records, or does not
+	state    sync.Once     // the environment's was taken
+	mu       sync.Mutex
+	bundle   *scribe.Bundle  // nil before Begin, and if there can be none
+	told     map[string]bool // the tests of which somebody knows where their bundle is
+	died     string          // what has ended badly, if nobody has said why
+	complete bool
+}
+
+// Where hermetic specs and tests have the bundles of environments that they make themselves: among the files that are kept
+// in their own.
+const keepInside = "/run/nstest-keep"
+
+// defaultKeepLimit is how large a bundle may be, in bytes, if NSTEST_KEEP_LIMIT does not say.
+const defaultKeepLimit = 128 << 20
+
+// packetSnap is how many bytes of each packet a recording has: enough for headers and short messages, and little of what
+// is only long.
+const packetSnap = 4 << 10
+
+// keepDir is the directory for bundles; "" if there are to be none.
+func keepDir() (string, error) {
+	dir := os.Getenv("NSTEST_KEEP")
+	if dir == "" {
+		return "", nil
+	}
+	if twin.This() != nil {
+		if err := os.MkdirAll(keepInside, 0o700); err != nil {
+			return "", nil // an environment may be without such a directory
+		}
+		return keepInside, nil
+	}
+	path, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(path, 0o700)
+	}
+	if err == nil {
+		err = unix.Access(path, unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
+		return "", fmt.Errorf("nstest: NSTEST_KEEP=%s: %w\nWhat to do: name a directory that can be written, or leave NSTEST_KEEP away", dir, err)
+	}
+	return path, nil
+}
+
+// keepLimits are those that NSTEST_KEEP_LIMIT asks for.
+func keepLimits() (scribe.Limits, error) {
+	text := os.Getenv("NSTEST_KEEP_LIMIT")
+	if text == "" {
+		return scribe.LimitsOf(defaultKeepLimit), nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < minKeepLimit {
+		return scribe.Limits{}, fmt.Errorf("nstest: NSTEST_KEEP_LIMIT=%s: it is a number of bytes, at least %d", text, minKeepLimit)
+	}
+	return scribe.LimitsOf(n), nil
+}
+
+// minKeepLimit has room for something of everything.
+const minKeepLimit = 1 << 20
+
+// newRecording is one of an environment that somebody asked for at a time. It is nil if there are to be no bundles.
+func newRecording(e *Env, asked time.Time) *recording {
+	if os.Getenv("NSTEST_KEEP") == "" {
+		return nil
+	}
+	return &recording{env: e, asked: asked, opened: time.Since(asked), begun: make(chan struct{}), told: map[string]bool{}}
+}
+
+// recorder is it for a plan: a nil *recording is no nil Recorder.
+func (r *recording) recorder() twin.Recorder {
+	if r == nil {
+		return nil
+	}
+	return r
+}
+
+// complained is set when it was said that there can be no bundles: once for all tests.
+var keepComplained sync.Once
+
+// Begin is part of twin.Recorder. That there can be no bundles is an error the first time; then there are none.
+func (r *recording) Begin(m record.Manifest) error {
+	dir, err := keepDir()
+	limits, lerr := keepLimits()
+	if err = errors.Join(err, lerr); err != nil || dir == "" {
+		return r.without(err)
+	}
+	m.Began, m.Opened, m.Machine = time.Now(), r.opened, scribe.Machine(r.env.Rootless())
+	m.Attempt = max(m.Attempt, 1)
+	b, err := scribe.Begin(dir, m, limits)
+	if err != nil {
+		return r.without(fmt.Errorf("nstest: begin a bundle, for NSTEST_KEEP: %w", err))
+	}
+	r.mu.Lock()
+	r.bundle = b
+	r.mu.Unlock()
+	go func() {
+		defer close(r.begun)
+		if err := r.attach(b); err != nil {
+			b.Omit("What the environment does, and packets: %v.", err)
+		}
+	}()
+	return nil
+}
+
+func (r *recording) without(err error) error {
+	close(r.begun)
+	var first error
+	if err != nil {
+		keepComplained.Do(func() { first = err })
+	}
+	return first
+}
+
+// recordTimeout bounds what is asked of a keeper for a bundle.
+const recordTimeout = 10 * time.Second
+
+// attach has the keeper record the environment.
+func (r *recording) attach(b *scribe.Bundle) error {
+	events, err := b.Events()
+	if err != nil {
+		return err
+	}
+	files := []*os.File{events}
+	defer func() { _ = closeAll(files) }()
+	p := wire.RecordParams{Began: r.asked, Limit: b.Limits().Events}
+	if redaction().WithPackets() {
+		rings, err := b.Rings()
+		if err != nil {
+			return err
+		}
+		files = append(files, rings...)
+		p.Packets, p.Snap = b.Limits().Packets, packetSnap
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	defer cancel()
+	_, err = r.env.callFiles(ctx, wire.MethodRecord, p, nil, files...)
+	return err
+}
+
+// Ready is part of twin.Recorder.
+func (r *recording) Ready() { <-r.begun }
+
+// current is the bundle, while one is written.
+func (r *recording) current() *scribe.Bundle {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.complete {
+		return nil
+	}
+	return r.bundle
+}
+
+// Event is part of twin.Recorder.
+func (r *recording) Event(e record.Event) {
+	if b := r.current(); b != nil {
+		b.Event(e)
+	}
+}
+
+// Failed is part of twin.Recorder.
+func (r *recording) Failed(test string, f record.Failure, goroutines func() []byte) *twin.Notice {
+	b := r.current()
+	if b == nil {
+		return nil
+	}
+	<-r.begun
+	if f.Time.IsZero() {
+		f.Time = time.Now()
+	}
+	b.Fail(test, f)
+	b.Event(record.Event{Time: f.Time, Kind: record.KindFailure, Text: f.Message, Location: f.Location, State: f.State})
+	if goroutines != nil && !b.Has(record.GoroutinesFile) {
+		r.Goroutines(goroutines())
+	}
+	r.takeState(b)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told[test] {
+		return nil
+	}
+	r.told[test] = true
+	return &twin.Notice{Path: b.Path(), Last: b.LastLines(redaction().Text)}
+}
+
+// maxGoroutines bounds goroutines.txt, in bytes.
+const maxGoroutines = 4 << 20
+
+// Goroutines is part of twin.Recorder.
+func (r *recording) Goroutines(dump []byte) {
+	b := r.current()
+	if b == nil || len(dump) == 0 || !b.Failed() || b.Has(record.GoroutinesFile) {
+		return
+	}
+	if len(dump) > maxGoroutines {
+		dump = dump[:maxGoroutines]
+		b.Omit("The end of %s: it has %d bytes at most.", record.GoroutinesFile, maxGoroutines)
+	}
+	if err := b.WriteFile(record.GoroutinesFile, dump); err != nil {
+		b.Omit("%s: %v.", record.GoroutinesFile, err)
+	}
+}
+
+// takeState has the keeper say what the environment is like, the first time.
+func (r *recording) takeState(b *scribe.Bundle) {
+	r.state.Do(func() {
+		if err := r.writeState(b); err != nil {
+			b.Omit("%s: %v.", record.StateFile, err)
+		}
+		if err := r.writeTopology(b); err != nil {
+			b.Omit("%s: %v.", record.TopologyFile, err)
+		}
+	})
+}
+
+func (r *recording) writeState(b *scribe.Bundle) error {
+	f, err := b.Create(record.StateFile)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	defer cancel()
+	_, err = r.env.callFiles(ctx, wire.MethodState, struct{}{}, nil, f)
+	if err != nil {
+		err = errors.Join(err, os.Remove(filepath.Join(b.Path(), record.StateFile)))
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (r *recording) writeTopology(b *scribe.Bundle) error {
+	t, err := r.env.Topology()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, h := range t.Hosts {
+		names = append(names, h.Name)
+	}
+	b.Hosts(names)
+	data, err := json.MarshalIndent(t, "", "\t")
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.WriteFile(record.TopologyFile, data), b.WriteFile(record.DrawingFile, []byte(t.SVG())))
+}
+
+// collect takes what is gone with the environment, if something has failed in it: failed says what, or is "".
+func (r *recording) collect(failed string) error {
+	if r == nil || failed == "" {
+		return nil
+	}
+	b := r.current()
+	if b == nil {
+		return nil
+	}
+	<-r.begun
+	r.mu.Lock()
+	r.died = failed
+	r.mu.Unlock()
+	r.takeState(b)
+	r.keepFiles(b)
+	return nil
+}
+
+// End is part of twin.Recorder.
+func (r *recording) End(err error) error {
+	if r == nil {
+		return nil
+	}
+	b := r.current()
+	if b == nil {
+		return nil
+	}
+	<-r.begun
+	r.mu.Lock()
+	r.complete = true
+	died, told := r.died, len(r.told) > 0
+	r.mu.Unlock()
+	if !b.Failed() {
+		if died == "" {
+			return b.Remove()
+		}
+		message := "the process of this test has ended badly: " + died
+		if err != nil {
+			message = err.Error()
+		}
+		b.Fail(b.Test(), record.Failure{Time: time.Now(), Message: message, State: "died"})
+	}
+	if err := b.Complete(redaction()); err != nil {
+		return fmt.Errorf("complete %s: %w", b.Path(), err)
+	}
+	if !told {
+		fmt.Fprintf(os.Stderr, "nstest: what is known of %q is in %s\n", b.Test(), b.Path())
+	}
+	return nil
+}
