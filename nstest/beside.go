@@ -35,12 +35,17 @@ func (r *recording) lookAt(tb TB) {
 	}
 	notice := r.Failed(r.current().Test(), record.Failure{Message: "the test has failed", State: "failed"}, goroutines)
 	_ = r.collect(r.current().Test())
-	if notice != nil {
-		tb.Logf("nstest bundle: %s", notice.Path)
-		if notice.Last != "" {
-			tb.Logf("%s", notice.Last)
-		}
+	if notice == nil {
+		return
 	}
+	path := notice.Path
+	if dir := artifactDir(tb); dir != "" {
+		path = r.Move(dir)
+	}
+	if notice.Last != "" {
+		tb.Logf("What processes have printed last:\n%s", notice.Last)
+	}
+	tb.Logf("nstest bundle: %s", path)
 }
 
 // goroutines are those of this process.

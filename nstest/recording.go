@@ -207,7 +207,19 @@ func (r *recording) Failed(test string, f record.Failure, goroutines func() []by
 		return nil
 	}
 	r.told[test] = true
-	return &twin.Notice{Path: b.Path(), Last: b.LastLines(redaction().Text)}
+	return &twin.Notice{Path: b.Place(), Last: b.LastLines(redaction().Text)}
+}
+
+// Move is part of twin.Recorder.
+func (r *recording) Move(dir string) string {
+	b := r.current()
+	if b == nil {
+		return ""
+	}
+	if err := b.Move(dir); err != nil {
+		b.Omit("The bundle stays where it is: %v.", err)
+	}
+	return b.Place()
 }
 
 // maxGoroutines bounds goroutines.txt, in bytes.

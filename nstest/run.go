@@ -124,3 +124,11 @@ func isGoTest(tb TB) bool {
 	_, ok := tb.(*testing.T)
 	return ok
 }
+
+// artifactDir is the directory for artifacts of a test, "" if it has none.
+func artifactDir(tb TB) string {
+	if t, ok := tb.(*testing.T); ok {
+		return gotest.ArtifactDir(t)
+	}
+	return ""
+}

@@ -1,10 +1,10 @@
 package gotest
 
 import (
-	"fmt"
 	"io"
 	"regexp"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/record"
@@ -154,11 +154,25 @@ func (r *replay) announce(n *twin.Notice) {
 	r.tell(n)
 }
 
-// tell is announce for those who hold the lock.
+// tell is announce for those who hold the lock. With -artifacts a bundle is one.
 func (r *replay) tell(n *twin.Notice) {
-	text := "nstest bundle: " + n.Path + "\n"
-	if n.Last != "" {
-		text = fmt.Sprintf("What processes have printed last:\n%s%s", n.Last, text)
+	r.do(r.root, func() {
+		path := n.Path
+		if dir := ArtifactDir(r.root.t); dir != "" {
+			path = r.recorder.Move(dir)
+		}
+		text := "nstest bundle: " + path + "\n"
+		if n.Last != "" {
+			text = "What processes have printed last:\n" + n.Last + text
+		}
+		_, _ = io.WriteString(r.root.t.Output(), text)
+	})
+}
+
+// ArtifactDir is the test's directory for artifacts, "" without -artifacts.
+func ArtifactDir(t *testing.T) (dir string) {
+	if flagValue("test.artifacts") == "true" {
+		onOwnGoroutine(func() { dir = t.ArtifactDir() }) // it may end the test, whose goroutine is another
 	}
-	r.do(r.root, func() { _, _ = io.WriteString(r.root.t.Output(), text) })
+	return dir
 }

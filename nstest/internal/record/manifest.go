@@ -58,7 +58,7 @@ type File struct {
 // The files of a bundle. What is not there was not recorded.
 const (
 	ManifestFile   = "manifest.json"
-	EventsFile     = "events.jsonl"   // an Event a line, in the order in which they were written
+	EventsFile     = "events.jsonl"   // an Event a line, when it is complete in the order of time
 	StateFile      = "state.json"     // a State, of the moment of the first failure
 	CaptureFile    = "capture.pcapng" // the last packets of all cables
 	TopologyFile   = "topology.json"  // as Env.Topology's MarshalJSON

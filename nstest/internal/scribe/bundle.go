@@ -42,6 +42,7 @@ type Bundle struct {
 
 	mu       sync.Mutex
 	dir      string
+	to       string // where it is moved to in the end; "" if nowhere
 	manifest record.Manifest
 	events   *os.File // nil when it is over
 	room     int64    // for events of the program's
@@ -119,11 +120,44 @@ func (r *Bundle) appendTo(name string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(r.dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-// Path is the directory. It changes when the bundle is named after another test.
+// Path is the directory. It changes when the bundle is moved, or named after another test.
 func (r *Bundle) Path() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dir
+}
+
+// Place is where the directory is when it is complete.
+func (r *Bundle) Place() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to != "" {
+		return r.to
+	}
+	return r.dir
+}
+
+// Move moves the bundle below a directory: at once, or, to another file system, when it is complete.
+func (r *Bundle) Move(parent string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	path, err := place(parent, filepath.Base(r.dir), r.rename)
+	switch {
+	case err == nil:
+		r.dir = path
+	case errors.Is(err, unix.EXDEV):
+		if r.to, err = makeDir(parent, filepath.Base(r.dir)); err != nil {
+			return err
+		}
+	default:
+		return err
+	}
+	return nil
+}
+
+// rename gives the directory another path, where nothing is.
+func (r *Bundle) rename(path string) error {
+	return unix.Renameat2(unix.AT_FDCWD, r.dir, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
 }
 
 // Limits are what the bundle may have.
@@ -235,7 +269,7 @@ func (r *Bundle) Fail(test string, f record.Failure) (first bool) {
 	if first && test != r.manifest.Test {
 		m := r.manifest
 		m.Test = test
-		if dir, err := r.move(name(m)); err == nil {
+		if dir, err := place(filepath.Dir(r.dir), name(m), r.rename); err == nil {
 			r.dir, r.manifest.Test = dir, test
 		}
 	}
@@ -243,13 +277,6 @@ func (r *Bundle) Fail(test string, f record.Failure) (first bool) {
 		r.omitLocked("The manifest was not written when the test failed: %v.", err)
 	}
 	return first
-}
-
-// move gives the directory another name. The mutex is held.
-func (r *Bundle) move(name string) (string, error) {
-	return place(filepath.Dir(r.dir), name, func(path string) error {
-		return unix.Renameat2(unix.AT_FDCWD, r.dir, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
-	})
 }
 
 // Failed reports whether the test has failed.

@@ -97,6 +97,7 @@ func TestBundleNames(t *testing.T) {
 // What is printed is put together by process, packets are in order of age, and events of others are among ours.
 func TestBundleOfATestThatFails(t *testing.T) {
 	b := begin(t, 1<<20)
+	b.Event(record.Event{Time: time.Unix(2, 0), Kind: record.KindStep, Text: "buy"})
 	keeper, err := b.Events()
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +109,7 @@ func TestBundleOfATestThatFails(t *testing.T) {
 		{Kind: record.KindLog, Host: "db", Process: 2, PID: 7, Text: "starting"},
 		{Kind: record.KindLog, Host: "web", Process: 1, PID: 7, Text: "lost db"},
 	} {
+		e.Time = time.Unix(1, 0)
 		if _, err := keeper.Write(encode(e)); err != nil {
 			t.Fatal(err)
 		}
@@ -144,6 +146,13 @@ func TestBundleOfATestThatFails(t *testing.T) {
 	}
 	if got := read(t, b, "logs/web/001-nginx.log"); got != "ready\nlost db\n" {
 		t.Errorf("log: %q", got)
+	}
+	var order []string
+	if err := readEvents(filepath.Join(b.Path(), record.EventsFile), func(_ []byte, e record.Event) error { order = append(order, e.Text); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"", "", "ready", "starting", "lost db", "buy"}; !slices.Equal(order, want) {
+		t.Errorf("events %q, want %q", order, want)
 	}
 	m := manifest(t, b)
 	var paths []string

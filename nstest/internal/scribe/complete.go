@@ -43,7 +43,7 @@ func (r *Bundle) Left() int64 {
 func (r *Bundle) Complete(redact Redaction) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	errs := []error{r.closeEvents(), r.redact(redact.Text), r.mergeRings(redact), r.writeLogs()}
+	errs := []error{r.closeEvents(), r.sortEvents(redact.Text), r.redact(redact.Text), r.mergeRings(redact), r.writeLogs()}
 	r.manifest.Ended = time.Now()
 	if len(r.manifest.Failures) > 0 {
 		r.manifest.State = r.manifest.Failures[0].State
@@ -57,7 +57,20 @@ func (r *Bundle) Complete(redact Redaction) error {
 	if text := redact.Text; text != nil {
 		r.redactManifest(text)
 	}
-	return r.writeManifest()
+	return errors.Join(r.writeManifest(), r.moveAway())
+}
+
+// moveAway copies the directory to where it belongs. The mutex is held.
+func (r *Bundle) moveAway() error {
+	if r.to == "" {
+		return nil
+	}
+	if err := os.CopyFS(r.to, os.DirFS(r.dir)); err != nil {
+		return err
+	}
+	from := r.dir
+	r.dir, r.to = r.to, ""
+	return os.RemoveAll(from)
 }
 
 // mergeRings makes one file of the packets, the older ones first.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/record"
 )
@@ -170,15 +171,35 @@ func (c *collector) heads(from io.Reader) {
 	})
 }
 
-// redact replaces the texts of the bundle's files. The mutex is held.
+// sortEvents puts events in the order in which they happened: two programs have written them, each when it got to it. The
+// mutex is held.
+func (r *Bundle) sortEvents(text func(string) string) error {
+	type happened struct {
+		at   time.Time
+		line []byte
+	}
+	return r.rewrite(record.EventsFile, func(in io.Reader, out io.Writer) error {
+		var list []happened
+		err := scanEvents(in, func(line []byte, e record.Event) error { list = append(list, happened{e.Time, line}); return nil })
+		slices.SortStableFunc(list, func(a, b happened) int { return a.at.Compare(b.at) })
+		for _, h := range list {
+			if text == nil {
+				_, werr := out.Write(h.line)
+				err = errors.Join(err, werr)
+			} else {
+				err = errors.Join(err, redactJSON(h.line, out, text))
+			}
+		}
+		return err
+	})
+}
+
+// redact replaces the texts of the bundle's other files. The mutex is held.
 func (r *Bundle) redact(text func(string) string) error {
 	if text == nil {
 		return nil
 	}
 	return errors.Join(
-		r.rewrite(record.EventsFile, func(in io.Reader, out io.Writer) error {
-			return scanEvents(in, func(line []byte, _ record.Event) error { return redactJSON(line, out, text) })
-		}),
 		r.rewrite(record.StateFile, func(in io.Reader, out io.Writer) error { return redactAll(in, out, text) }),
 		r.rewrite(record.TopologyFile, func(in io.Reader, out io.Writer) error { return redactAll(in, out, text) }),
 		r.rewrite(record.DrawingFile, func(in io.Reader, out io.Writer) error { return redactText(in, out, text) }),
@@ -186,7 +207,8 @@ func (r *Bundle) redact(text func(string) string) error {
 	)
 }
 
-// rewrite makes a file anew, if it is there. One that cannot be made anew is removed: it must not stay as it is.
+// rewrite makes a file anew, if it is there. One that cannot be made anew is removed: it must not stay as it is, if it was to
+// be redacted.
 func (r *Bundle) rewrite(name string, f func(io.Reader, io.Writer) error) (err error) {
 	path := filepath.Join(r.dir, name)
 	in, err := os.Open(path)
@@ -199,7 +221,7 @@ func (r *Bundle) rewrite(name string, f func(io.Reader, io.Writer) error) (err e
 	defer in.Close()
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("%s was not redacted, and is left out: %w", name, err), os.Remove(path))
+			err = errors.Join(fmt.Errorf("%s could not be written anew, and is left out: %w", name, err), os.Remove(path))
 		}
 	}()
 	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

@@ -25,6 +25,9 @@ type Recorder interface {
 	// once for each test, or nil.
 	Failed(test string, f record.Failure, goroutines func() []byte) *Notice
 
+	// Move moves the bundle below this directory, and returns where it is then.
+	Move(dir string) (path string)
+
 	// Goroutines says where those of the twin are, if nobody has said so yet and there are any.
 	Goroutines(dump []byte)
 
