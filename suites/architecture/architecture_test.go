@@ -141,9 +141,10 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		"github.com/google/nftables": {"nstest/internal/lan/", "nstest/internal/firewall/", "nstest/internal/nat/", "nstest/internal/translate/", // a table each
 			"nstest/internal/outbound/", "nstest/internal/probe/", "suites/network/"},
 		"github.com/miekg/dns":                   {"nstest/internal/names/", "nstest/internal/dial/", "suites/"},
-		"golang.org/x/crypto":                    {"fixtures/ca/"},    // what package nstest imports is linked into every program that imports it
-		"github.com/google/go-containerregistry": {"fixtures/image/"}, // images; what else it can do needs a network
-		"github.com/klauspost/compress":          {"fixtures/image/"}, // as x/crypto
+		"golang.org/x/crypto":                    {"fixtures/ca/"},                                               // what package nstest imports is linked into every program that imports it
+		"github.com/google/go-containerregistry": {"fixtures/image/"},                                            // images; what else it can do needs a network
+		"github.com/klauspost/compress":          {"fixtures/image/", "nstest/bundle/"},                          // as x/crypto
+		"github.com/gopacket/gopacket":           {"cmd/nstest/internal/traffic/", "cmd/nstest/internal/plant/"}, // reads packets, for the command line
 		"github.com/onsi/ginkgo/v2":              {"nstest/internal/ginkgo/", "nstest/runspecs.go", "nstest/current.go", "nstest/twin.go", "nstest/leaks/", "cmd/nstest/internal/conform/", "suites/"},
 		"github.com/emersion/go-smtp":            {"fixtures/smtp/"},
 		"github.com/emersion/go-sasl":            {"fixtures/smtp/"},

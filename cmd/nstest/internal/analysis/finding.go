@@ -1,0 +1,229 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/traffic"
+	"github.com/hermetic-go/nstest/nstest/bundle"
+)
+
+// A Finding is something that stands out: a cause of the failure, perhaps.
+type Finding struct {
+	Level  Level
+	Title  string
+	Detail string
+	Count  int    // how often it was seen
+	Item   int    // of Analysis.Items, -1 = none
+	Host   string // whose State has it; "" = none
+	Table  string // of the state, such as "mounts"
+}
+
+// maxFindings is how many are shown.
+const maxFindings = 60
+
+// find finds what stands out.
+func (a *Analysis) find(events []bundle.Event) []Finding {
+	f := finder{a: a, at: map[string]int{}}
+	f.faults()
+	f.processes(events)
+	f.conns()
+	f.messages()
+	f.queries()
+	f.drops()
+	f.state()
+	slices.SortStableFunc(f.list, func(x, y Finding) int { return cmp.Compare(y.Level, x.Level) })
+	if over := len(f.list) - maxFindings; over > 0 {
+		f.list = f.list[:maxFindings]
+		a.note("%d more things that stand out are not shown", over)
+	}
+	return f.list
+}
+
+// A finder collects findings. What is seen several times is one.
+type finder struct {
+	a    *Analysis
+	list []Finding
+	at   map[string]int
+}
+
+func (f *finder) add(n Finding) {
+	if i, known := f.at[n.Title]; known {
+		f.list[i].Count += n.Count
+		return
+	}
+	n.Title, n.Detail = clip(n.Title, 300), clip(n.Detail, 600)
+	f.at[n.Title] = len(f.list)
+	f.list = append(f.list, n)
+}
+
+// seen is a finding about an item.
+func (f *finder) seen(level Level, item int, title, detail string) {
+	f.add(Finding{Level: level, Title: title, Detail: detail, Count: 1, Item: item})
+}
+
+// inState is a finding about a table of a host's state.
+func (f *finder) inState(level Level, host, table, title, detail string) {
+	f.add(Finding{Level: level, Title: title, Detail: detail, Count: 1, Item: -1, Host: host, Table: table})
+}
+
+// failed is when the first failure was; the end if none has a time.
+func (a *Analysis) failed() (at int64) {
+	for _, i := range a.Items {
+		if i.Kind == Failure {
+			return i.Time.UnixNano()
+		}
+	}
+	return a.End.UnixNano()
+}
+
+// faults finds those in force when the test failed.
+func (f *finder) faults() {
+	failed := f.a.failed()
+	told := map[int]bool{}
+	for n, i := range f.a.Items {
+		if i.Kind != Fault && (i.Kind != Link || i.Level == Normal) {
+			continue
+		}
+		if i.Kind == Fault && i.Time.UnixNano() <= failed && (i.Lasts || i.Time.Add(i.Took).UnixNano() >= failed) {
+			told[i.Fault] = true
+			f.seen(Odd, n, "In force: "+i.Text, fmt.Sprintf("for %s when the test failed", since(failed-i.Time.UnixNano())))
+		}
+	}
+	if f.a.State == nil {
+		return
+	}
+	for _, s := range f.a.State.Faults {
+		if !told[s.Fault] {
+			f.add(Finding{Level: Odd, Title: "In force: " + s.Text, Detail: strings.Join(s.Hosts, ", "), Count: 1, Item: -1})
+		}
+	}
+}
+
+// processes finds those that have died.
+func (f *finder) processes(events []bundle.Event) {
+	failed := f.a.failed()
+	for n, i := range f.a.Items {
+		if i.Kind != Process || i.Level == Normal || !strings.Contains(i.Text, " ended: ") {
+			continue
+		}
+		level := i.Level
+		if strings.Contains(i.Text, "signal: ") && !strings.Contains(i.Text, "killed") && !strings.Contains(i.Text, "terminated") && !strings.Contains(i.Text, "interrupt") {
+			level = Bad // a crash
+		}
+		if i.Time.UnixNano() > failed && level != Bad { // the test's clean-up
+			continue
+		}
+		f.seen(level, n, i.Host+": "+clip(i.Text, 160), f.lastWords(events, i.Process))
+	}
+	if c := f.cgroup(); c != nil && c.OOMKills > 0 {
+		f.add(Finding{Level: Bad, Title: fmt.Sprintf("The kernel has killed %d processes for lack of memory", c.OOMKills),
+			Detail: fmt.Sprintf("%s of %s in use", size(c.Memory), size(c.Limit)), Count: 1, Item: -1})
+	}
+}
+
+func (f *finder) cgroup() *bundle.Cgroup {
+	if f.a.State == nil {
+		return nil
+	}
+	return f.a.State.Cgroup
+}
+
+// lastWords is the last line that a process has printed.
+func (f *finder) lastWords(events []bundle.Event, process int) string {
+	if process == 0 {
+		return ""
+	}
+	for i := len(events) - 1; i >= 0; i-- {
+		if e := events[i]; e.Kind == bundle.KindLog && e.Process == process && strings.TrimSpace(e.Text) != "" {
+			return "its last words: " + strings.TrimSpace(e.Text)
+		}
+	}
+	return ""
+}
+
+// conns finds connections that were refused, reset or black-holed.
+func (f *finder) conns() {
+	if f.a.Capture == nil {
+		return
+	}
+	items := map[int]int{}
+	for n, i := range f.a.Items {
+		if i.Kind == TCP {
+			items[i.Conn] = n
+		}
+	}
+	for _, c := range f.a.Capture.Conns {
+		item, shown := items[c.Number]
+		if !shown {
+			item = -1
+		}
+		to := fmt.Sprintf("%s → %s:%d", c.From, c.To, c.Server.Port())
+		switch c.State {
+		case traffic.Refused:
+			f.seen(Bad, item, "Refused: "+to, "RST in answer to SYN: nobody listened there, or a firewall rejects")
+		case traffic.Unreachable:
+			f.seen(Bad, item, "Unreachable: "+to, "ICMP in answer to SYN: "+c.Reason)
+		case traffic.Unanswered:
+			detail := "SYN without an answer"
+			if c.SYNs > 1 {
+				detail = fmt.Sprintf("%d SYNs without an answer", c.SYNs)
+			}
+			if c.Lost > 0 {
+				detail += ": lost on the way"
+			}
+			f.seen(Bad, item, "Black-holed: "+to, detail)
+		case traffic.Reset:
+			f.seen(Odd, item, "Reset: "+to, "by "+c.ResetBy)
+		}
+		if c.Again > 0 {
+			f.add(Finding{Level: Odd, Title: "Segments sent again: " + to, Detail: "for lack of an acknowledgement", Count: c.Again, Item: item})
+		}
+	}
+}
+
+// messages finds alerts of TLS, errors of ICMP, and answers of HTTP servers that have failed.
+func (f *finder) messages() {
+	for n, i := range f.a.Items {
+		switch {
+		case i.Level != Bad:
+		case i.Kind == TLS:
+			f.seen(Bad, n, fmt.Sprintf("TLS %s: %s → %s", i.Text, i.Host, i.To), "")
+		case i.Kind == ICMP && i.Conn == 0:
+			f.seen(Odd, n, fmt.Sprintf("%s: %s → %s", i.Text, i.Host, i.To), "")
+		case i.Kind == HTTP && len(i.Text) > 9 && i.Text[9] == '5':
+			f.seen(Odd, n, fmt.Sprintf("%s: %s → %s", i.Text, i.Host, i.To), "")
+		}
+	}
+}
+
+// queries finds names that were not found.
+func (f *finder) queries() {
+	for n, i := range f.a.Items {
+		if i.Kind == DNS && i.Level == Bad {
+			f.seen(Bad, n, fmt.Sprintf("DNS: %s asked for %s", cmp.Or(i.Host, "a host"), i.Text), "")
+		}
+	}
+}
+
+// drops finds packets that were lost.
+func (f *finder) drops() {
+	if f.a.Capture == nil {
+		return
+	}
+	items := map[int]int{}
+	for n, i := range f.a.Items {
+		if i.Kind == Packet {
+			items[i.Packet] = n
+		}
+	}
+	for _, d := range f.a.Capture.Dropped() {
+		item, shown := items[d.Packet]
+		if !shown {
+			item = -1
+		}
+		f.add(Finding{Level: Odd, Title: fmt.Sprintf("Packets lost: %s → %s", d.From, d.To), Detail: "they left, and did not arrive; the first one: " + d.Text, Count: d.Count, Item: item})
+	}
+}
