@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/analysis"
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/page"
@@ -24,14 +25,88 @@ func (reportCommand) Help() string {
 Of several bundles FILE is a summary, and the report of each lies beside it.`
 }
 
-// Run writes the report.
+// Run writes the report, or those of several bundles and a summary.
 func (c *reportCommand) Run(sys *system) error {
-	b, err := bundle.Open(c.Bundles[0])
+	paths, several, err := c.find()
 	if err != nil {
 		return err
 	}
+	if !several {
+		_, err := c.one(sys, paths[0], c.Output)
+		return err
+	}
+	if c.Output == "-" {
+		return errors.New("of several bundles several files are written: say where, with -o FILE")
+	}
+	var summary page.Summary
+	var errs []error
+	base, extension := strings.TrimSuffix(c.Output, filepath.Ext(c.Output)), filepath.Ext(c.Output)
+	for i, path := range paths {
+		file := fmt.Sprintf("%s-%d%s", base, i+1, extension)
+		a, err := c.one(sys, path, file)
+		if err != nil {
+			summary.Fail(err)
+			errs = append(errs, err)
+			continue
+		}
+		summary.Add(a, filepath.Base(file))
+	}
+	err = c.write(sys, c.Output, func(w io.Writer) error { return summary.Write(w, buildVersion()) })
+	return errors.Join(append(errs, err)...)
+}
+
+// find are the bundles, and whether several were asked for: a directory that is no bundle stands for those in it.
+func (c *reportCommand) find() (paths []string, several bool, err error) {
+	for _, path := range c.Bundles {
+		inside, err := bundlesIn(path)
+		if err != nil {
+			return nil, false, err
+		}
+		if inside == nil {
+			inside = []string{path}
+		} else {
+			several = true
+		}
+		paths = append(paths, inside...)
+	}
+	return paths, several || len(paths) > 1, nil
+}
+
+// bundlesIn are the bundles in a directory that is none itself. They are nil for everything else.
+func bundlesIn(dir string) ([]string, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, err
+	}
+	if _, err := os.Lstat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		_, err := os.Lstat(filepath.Join(path, bundle.ManifestFile))
+		if err == nil || strings.HasSuffix(path, ".tar.zst") {
+			out = append(out, path)
+		}
+	}
+	if out == nil {
+		return nil, fmt.Errorf("%s: %w, and there is none in it", dir, bundle.ErrNoBundle)
+	}
+	return out, nil
+}
+
+// one writes the report of a bundle to a file, and returns what is in it.
+func (c *reportCommand) one(sys *system, path, file string) (*analysis.Analysis, error) {
+	b, err := bundle.Open(path)
+	if err != nil {
+		return nil, err
+	}
 	defer b.Close()
-	return c.write(sys, c.Output, func(w io.Writer) error { return page.Write(w, b, analysis.Read(b), buildVersion()) })
+	a := analysis.Read(b)
+	return a, c.write(sys, file, func(w io.Writer) error { return page.Write(w, b, a, buildVersion()) })
 }
 
 // write writes a file as a whole, or leaves what was there.

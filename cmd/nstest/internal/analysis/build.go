@@ -14,7 +14,7 @@ import (
 
 // build makes the items of events and of packets.
 func (a *Analysis) build(events []bundle.Event) {
-	b := builder{a: a, nodes: map[string][]int{}, processes: map[int]int{}, faults: map[int]int{}}
+	b := builder{a: a, step: -1, nodes: map[string][]int{}, processes: map[int]int{}, faults: map[int]int{}}
 	for _, e := range events {
 		b.add(e)
 	}
@@ -51,6 +51,7 @@ func (a *Analysis) bound() {
 type builder struct {
 	a         *Analysis
 	nodes     map[string][]int // items of nodes and steps that have no end yet, by kind, text and place
+	step      int              // the item of the last step, if it has no end; else -1
 	processes map[int]int      // items of processes
 	faults    map[int]int      // items of faults in force
 }
@@ -120,9 +121,17 @@ func (b *builder) node(e bundle.Event, i Item) {
 	}
 	key := string(i.Kind) + "\x00" + e.Text + "\x00" + e.Location
 	open := b.nodes[key]
-	if e.Took == 0 && e.State == "" {
-		i.Lasts = i.Kind == Node
-		b.nodes[key] = append(open, b.put(i))
+	ends := e.Took != 0 || e.State != ""
+	if i.Kind == Node || !ends {
+		b.endStep(e.Time)
+	}
+	if !ends {
+		i.Lasts = true
+		at := b.put(i)
+		b.nodes[key] = append(open, at)
+		if i.Kind == Step {
+			b.step = at
+		}
 		return
 	}
 	if len(open) == 0 {
@@ -138,6 +147,17 @@ func (b *builder) node(e bundle.Event, i Item) {
 	if e.State != "" && e.State != "passed" {
 		begun.Level = Bad
 	}
+}
+
+// endStep ends the last step, which has no end of its own, where the next one or its node does.
+func (b *builder) endStep(at time.Time) {
+	if b.step < 0 {
+		return
+	}
+	if s := &b.a.Items[b.step]; s.Lasts {
+		s.Took, s.Lasts = at.Sub(s.Time), false
+	}
+	b.step = -1
 }
 
 func (b *builder) fault(e bundle.Event, i Item) {
@@ -232,7 +252,7 @@ func (a *Analysis) addTraffic() {
 	if a.Capture == nil {
 		return
 	}
-	kinds := map[traffic.MessageKind]Kind{traffic.TCP: Message, traffic.HTTP: HTTP, traffic.TLS: TLS, traffic.DNS: DNS, traffic.ICMP: ICMP}
+	kinds := map[traffic.MessageKind]Kind{traffic.TCP: TCP, traffic.HTTP: HTTP, traffic.TLS: TLS, traffic.DNS: DNS, traffic.ICMP: ICMP}
 	for _, m := range a.Capture.Messages {
 		i := Item{Time: m.Time, Kind: kinds[m.Kind], Host: m.From, To: m.To, Text: clip(m.Text, maxText), Conn: m.Conn, Packet: m.Packet}
 		if m.Bad {
@@ -241,7 +261,7 @@ func (a *Analysis) addTraffic() {
 		a.Items = append(a.Items, i)
 	}
 	for _, c := range a.Capture.Conns {
-		i := Item{Time: c.Began, Took: c.Ended.Sub(c.Began), Kind: TCP, Level: badConn(c), Host: c.From, To: c.To, Text: c.Title(), Conn: c.Number, Packet: c.Packet}
+		i := Item{Time: c.Began, Took: c.Ended.Sub(c.Began), Kind: Conn, Level: badConn(c), Host: c.From, To: c.To, Text: c.Title(), Conn: c.Number, Packet: c.Packet}
 		i.fact("client", c.Client.String())
 		i.fact("server", c.Server.String())
 		a.Items = append(a.Items, i)

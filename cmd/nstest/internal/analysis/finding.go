@@ -21,6 +21,17 @@ type Finding struct {
 	Table  string // of the state, such as "mounts"
 }
 
+// InForce is how the titles of faults begin that were in force when the test failed.
+const InForce = "In force: "
+
+// force is 1 for them, since they are what the test is about.
+func (f Finding) force() int {
+	if strings.HasPrefix(f.Title, InForce) {
+		return 1
+	}
+	return 0
+}
+
 // maxFindings is how many are shown.
 const maxFindings = 60
 
@@ -34,7 +45,9 @@ func (a *Analysis) find(events []bundle.Event) []Finding {
 	f.queries()
 	f.drops()
 	f.state()
-	slices.SortStableFunc(f.list, func(x, y Finding) int { return cmp.Compare(y.Level, x.Level) })
+	slices.SortStableFunc(f.list, func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(y.force(), x.force()), cmp.Compare(y.Level, x.Level))
+	})
 	if over := len(f.list) - maxFindings; over > 0 {
 		f.list = f.list[:maxFindings]
 		a.note("%d more things that stand out are not shown", over)
@@ -89,7 +102,7 @@ func (f *finder) faults() {
 		}
 		if i.Kind == Fault && i.Time.UnixNano() <= failed && (i.Lasts || i.Time.Add(i.Took).UnixNano() >= failed) {
 			told[i.Fault] = true
-			f.seen(Odd, n, "In force: "+i.Text, fmt.Sprintf("for %s when the test failed", since(failed-i.Time.UnixNano())))
+			f.seen(Odd, n, InForce+i.Text, fmt.Sprintf("for %s when the test failed", since(failed-i.Time.UnixNano())))
 		}
 	}
 	if f.a.State == nil {
@@ -97,7 +110,7 @@ func (f *finder) faults() {
 	}
 	for _, s := range f.a.State.Faults {
 		if !told[s.Fault] {
-			f.add(Finding{Level: Odd, Title: "In force: " + s.Text, Detail: strings.Join(s.Hosts, ", "), Count: 1, Item: -1})
+			f.add(Finding{Level: Odd, Title: InForce + s.Text, Detail: strings.Join(s.Hosts, ", "), Count: 1, Item: -1})
 		}
 	}
 }
@@ -119,8 +132,8 @@ func (f *finder) processes(events []bundle.Event) {
 		f.seen(level, n, i.Host+": "+clip(i.Text, 160), f.lastWords(events, i.Process))
 	}
 	if c := f.cgroup(); c != nil && c.OOMKills > 0 {
-		f.add(Finding{Level: Bad, Title: fmt.Sprintf("The kernel has killed %d processes for lack of memory", c.OOMKills),
-			Detail: fmt.Sprintf("%s of %s in use", size(c.Memory), size(c.Limit)), Count: 1, Item: -1})
+		f.add(Finding{Level: Bad, Title: "The kernel has killed processes for lack of memory",
+			Detail: fmt.Sprintf("%s of %s in use", size(c.Memory), size(c.Limit)), Count: c.OOMKills, Item: -1})
 	}
 }
 
@@ -151,7 +164,7 @@ func (f *finder) conns() {
 	}
 	items := map[int]int{}
 	for n, i := range f.a.Items {
-		if i.Kind == TCP {
+		if i.Kind == Conn {
 			items[i.Conn] = n
 		}
 	}
@@ -203,7 +216,7 @@ func (f *finder) messages() {
 func (f *finder) queries() {
 	for n, i := range f.a.Items {
 		if i.Kind == DNS && i.Level == Bad {
-			f.seen(Bad, n, fmt.Sprintf("DNS: %s asked for %s", cmp.Or(i.Host, "a host"), i.Text), "")
+			f.seen(Bad, n, fmt.Sprintf("DNS: %s asked for %s", cmp.Or(i.To, i.Host, "a host"), i.Text), "") // an answer is to who has asked
 		}
 	}
 }

@@ -19,8 +19,8 @@ const (
 	Process Kind = "process"
 	Log     Kind = "log"
 	DNS     Kind = "dns"
-	TCP     Kind = "tcp"     // a connection, from its beginning to its end
-	Message Kind = "message" // of TCP: SYN, FIN, RST
+	Conn    Kind = "connection" // of TCP, from its beginning to its end
+	TCP     Kind = "tcp"        // SYN, FIN, RST
 	HTTP    Kind = "http"
 	TLS     Kind = "tls"
 	ICMP    Kind = "icmp"
@@ -29,7 +29,7 @@ const (
 )
 
 // Kinds are all, in the order in which they are shown.
-var Kinds = []Kind{Failure, Node, Step, Fault, Link, Host, Process, Log, DNS, HTTP, TLS, TCP, Message, ICMP, Packet, Note}
+var Kinds = []Kind{Failure, Node, Step, Fault, Link, Host, Process, Log, DNS, HTTP, TLS, Conn, TCP, ICMP, Packet, Note}
 
 // A Level is how much an item deserves attention.
 type Level int

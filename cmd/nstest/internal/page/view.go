@@ -175,8 +175,8 @@ func (v *view) findings() {
 			n.Href = "#" + v.stateID(f.Host, f.Table)
 		}
 		v.Findings = append(v.Findings, n)
-		if strings.HasPrefix(f.Title, "In force: ") {
-			n.Title = strings.TrimPrefix(n.Title, "In force: ")
+		if strings.HasPrefix(f.Title, analysis.InForce) {
+			n.Title = strings.TrimPrefix(n.Title, analysis.InForce)
 			v.Faults = append(v.Faults, n)
 		}
 	}

@@ -218,7 +218,7 @@ const events = new Rows($('events'), 24, 0, (row, i) => {
 });
 
 // The conversation: a column for each host that says or hears something, a row for what is said.
-const speaking = new Set(['message', 'http', 'tls', 'dns', 'icmp'].map((k) => K[k]));
+const speaking = new Set(['tcp', 'http', 'tls', 'dns', 'icmp'].map((k) => K[k]));
 const across = new Set(['failure', 'fault', 'link'].map((k) => K[k]));
 const speaks = (i) => speaking.has(data.k[i]) && (data.h[i] || data.o[i]) || across.has(data.k[i]) || data.k[i] === K.process && data.l[i] > 0;
 const column = new Map();
@@ -284,8 +284,8 @@ const colour = (i) => `var(--${kindOf(i) === 'link' ? 'link-kind' : kindOf(i)})`
 const gutter = () => narrow.matches ? 64 : 128;
 
 // Which part of a lane an item is in: bars come before ticks.
-const bars = { node: 0, step: 1, fault: 0, process: 0, tcp: 1 };
-const ticks = { failure: 2, note: 2, link: 2, host: 2, log: 3, dns: 4, http: 4, tls: 4, message: 4, icmp: 4, packet: 5 };
+const bars = { node: 0, step: 1, fault: 0, process: 0, connection: 1 };
+const ticks = { failure: 2, note: 2, link: 2, host: 2, log: 3, dns: 4, http: 4, tls: 4, tcp: 4, icmp: 4, packet: 5 };
 
 function layout() {
 	const found = new Map();
@@ -399,7 +399,10 @@ function drawAxis(width, step) {
 	pen.fillRect(0, axis - 1, width, 1);
 	pen.font = `11px ${colours.sans}`;
 	pen.fillStyle = colours.quiet;
-	for (let t = Math.ceil(span.from / step) * step; t <= span.to; t += step) pen.fillText(clock(t, step * 4), Math.round(x(t)) + 4, axis / 2);
+	for (let t = Math.ceil(span.from / step) * step; t <= span.to; t += step) {
+		const text = clock(t, step * 4), left = Math.round(x(t)) + 4;
+		if (left + pen.measureText(text).width < width) pen.fillText(text, left, axis / 2);
+	}
 }
 
 function drawLane(lane, up, width, height) {
@@ -652,8 +655,8 @@ function detail(i) {
 	}
 	if (data.n[i]) to('Its packet', find('n', data.n[i], K.packet));
 	if (data.c[i]) {
-		to('Its connection', find('c', data.c[i], K.tcp));
-		way('All its packets', () => narrowTo('c', data.c[i], `connection ${data.c[i]}`, [K.tcp, K.message, K.http, K.tls, K.packet]));
+		to('Its connection', find('c', data.c[i], K.connection));
+		way('All its packets', () => narrowTo('c', data.c[i], `connection ${data.c[i]}`, [K.connection, K.tcp, K.http, K.tls, K.packet]));
 	}
 	if (data.f[i]) to('Its fault', find('f', data.f[i], K.fault));
 	if (speaks(i)) way('In the conversation', () => reveal(i, $('conversation')));
@@ -782,6 +785,6 @@ zoomAll();
 columns();
 apply();
 if (failures.length) select(failures[0]);
-if (!follow(location.hash)) document.documentElement.dataset.ready = 'yes';
+follow(location.hash);
 document.documentElement.dataset.ready = 'yes';
 })();

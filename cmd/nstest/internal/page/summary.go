@@ -1,0 +1,199 @@
+package page
+
+import (
+	"cmp"
+	_ "embed" // of the template
+	"fmt"
+	"html/template"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/analysis"
+	"github.com/hermetic-go/nstest/nstest/bundle"
+)
+
+//go:embed assets/summary.html
+var summaryHTML string
+
+// A Summary is of several bundles.
+type Summary struct {
+	reports []report
+	errors  []string
+}
+
+// A report is what a summary says of a bundle.
+type report struct {
+	bundle.Manifest
+	Href, Where, Message string
+	Findings             []finding
+}
+
+// Add adds a bundle, whose own page is in a file beside the summary's; file is its name.
+func (s *Summary) Add(a *analysis.Analysis, file string) {
+	r := report{Manifest: a.Manifest, Href: (&url.URL{Path: "./" + file}).String()}
+	r.Test = cmp.Or(r.Test, "(a test without a name)")
+	where := []string{r.Suite, r.Package}
+	if len(r.Failures) > 0 {
+		r.Message = clip(r.Failures[0].Message, 2000)
+		where = append(where, r.Failures[0].Location)
+	}
+	if !r.Began.IsZero() {
+		where = append(where, r.Began.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	r.Where = strings.Join(slices.DeleteFunc(where, func(s string) bool { return s == "" }), " · ")
+	for _, f := range a.Findings[:min(len(a.Findings), 3)] {
+		n := finding{Class: "level-odd", Title: f.Title, Count: f.Count}
+		if f.Level == analysis.Bad {
+			n.Class = "level-bad"
+		}
+		r.Findings = append(r.Findings, n)
+	}
+	s.reports = append(s.reports, r)
+}
+
+// Fail adds a bundle that could not be read.
+func (s *Summary) Fail(err error) { s.errors = append(s.errors, err.Error()) }
+
+// A ranking is a table whose rows lead to reports.
+type ranking struct {
+	Caption string
+	Head    []head
+	Rows    []ranked
+}
+
+type ranked struct {
+	Cells []string
+	Links []link
+	count int
+}
+
+type link struct{ Text, Href string }
+
+// maxRanked is how many rows a ranking has.
+const maxRanked = 20
+
+// Write writes the page. version is that of nstest.
+func (s *Summary) Write(w io.Writer, version string) error {
+	slices.SortStableFunc(s.reports, func(a, b report) int { return a.Began.Compare(b.Began) })
+	tests := map[string]bool{}
+	var first, last time.Time
+	for _, r := range s.reports {
+		tests[r.Package+"\x00"+r.Test] = true
+		if first.IsZero() || r.Began.Before(first) {
+			first = r.Began
+		}
+		if r.Ended.After(last) {
+			last = r.Ended
+		}
+	}
+	view := struct {
+		Title, Policy, Version string
+		CSS                    template.CSS
+		Facts                  []analysis.Fact
+		Reports                []report
+		Flaky                  *ranking
+		Frequent, Slow         ranking
+		Errors                 []string
+	}{
+		Title: counted(len(s.reports), "failure") + " of " + counted(len(tests), "test"), Policy: policy(""), Version: version, CSS: template.CSS(css),
+		Reports: s.reports, Flaky: s.flaky(), Frequent: s.frequent(), Slow: s.slow(), Errors: s.errors,
+	}
+	if !first.IsZero() {
+		view.Facts = append(view.Facts, analysis.Fact{Name: "Began", Value: first.UTC().Format("2006-01-02 15:04:05 UTC")})
+	}
+	if last.After(first) {
+		view.Facts = append(view.Facts, analysis.Fact{Name: "Took", Value: round(last.Sub(first))})
+	}
+	t, err := template.New("summary").Parse(summaryHTML)
+	if err != nil {
+		return fmt.Errorf("the template of the summary: %w", err)
+	}
+	return t.Execute(w, view)
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}
+
+// group groups the reports by a key, the largest groups first.
+func (s *Summary) group(key func(report) string) [][]report {
+	index := map[string]int{}
+	var out [][]report
+	for _, r := range s.reports {
+		k := key(r)
+		i, known := index[k]
+		if !known {
+			i = len(out)
+			index[k] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], r)
+	}
+	slices.SortStableFunc(out, func(a, b []report) int { return len(b) - len(a) })
+	return out
+}
+
+// flaky are the tests that have failed several times; nil if there are none.
+func (s *Summary) flaky() *ranking {
+	r := &ranking{Caption: "Tests that failed more than once", Head: heads("times>", "in different ways>", "test", "reports")}
+	for _, list := range s.group(func(r report) string { return r.Package + "\x00" + r.Test }) {
+		if len(list) < 2 || len(r.Rows) == maxRanked {
+			break
+		}
+		ways := map[string]bool{}
+		for _, one := range list {
+			ways[alike(one.Message)] = true
+		}
+		r.Rows = append(r.Rows, ranked{Cells: []string{strconv.Itoa(len(list)), strconv.Itoa(len(ways)), list[0].Test}, Links: links(list)})
+	}
+	if len(r.Rows) == 0 {
+		return nil
+	}
+	return r
+}
+
+func (s *Summary) frequent() ranking {
+	r := ranking{Caption: "Messages by how often they were", Head: heads("times>", "message", "reports")}
+	for _, list := range s.group(func(r report) string { return alike(r.Message) }) {
+		if len(r.Rows) == maxRanked {
+			break
+		}
+		r.Rows = append(r.Rows, ranked{Cells: []string{strconv.Itoa(len(list)), cmp.Or(list[0].Message, "(none)")}, Links: links(list)})
+	}
+	return r
+}
+
+func (s *Summary) slow() ranking {
+	r := ranking{Caption: "How long environments took to make", Head: heads("took>", "test", "reports")}
+	list := slices.Clone(s.reports)
+	slices.SortStableFunc(list, func(a, b report) int { return cmp.Compare(b.Opened, a.Opened) })
+	for _, one := range list[:min(len(list), maxRanked)] {
+		r.Rows = append(r.Rows, ranked{Cells: []string{round(one.Opened), one.Test}, Links: links([]report{one})})
+	}
+	return r
+}
+
+func links(list []report) []link {
+	var out []link
+	for i, r := range list[:min(len(list), maxRanked)] {
+		text := "report"
+		if len(list) > 1 {
+			text = strconv.Itoa(i + 1)
+		}
+		out = append(out, link{text, r.Href})
+	}
+	return out
+}
+
+var numbers = regexp.MustCompile(`0x[0-9a-fA-F]+|[0-9a-fA-F:]*::[0-9a-fA-F:]*|\d+`)
+
+// alike is a message without what differs from time to time.
+func alike(message string) string { return numbers.ReplaceAllString(clip(message, 1000), "0") }
