@@ -21,6 +21,7 @@ import (
 // Close ends it. So does the end of the program, however that comes about: nothing of an environment outlives it.
 type Env struct {
 	name   string
+	guest  bool // another program's, from Attach
 	conn   *wire.Client
 	keeper *keeper.Keeper
 	leave  func() // takes the environment out of the census
@@ -83,6 +84,10 @@ func open(ctx context.Context, cfg Config, tb TB) (*Env, error) {
 	params, err := cfg.params(ctx)
 	if err != nil {
 		return nil, err
+	}
+	params.Kind = "open"
+	if tb != nil {
+		params.Kind = "new"
 	}
 	env, _, err := openWith(ctx, params, tb)
 	return env, err
@@ -258,6 +263,10 @@ func (e *Env) Close() error {
 // Name is the name from the Config.
 func (e *Env) Name() string { return e.name }
 
+// ID is what List and the command line call the environment as long as it lives: the process id of the program that has made
+// it, a period, and a number.
+func (e *Env) ID() string { return e.info.ID }
+
 // Self is the environment's own host; its name in DNS is "self".
 func (e *Env) Self() *Host { return e.self }
 
@@ -284,6 +293,13 @@ func (e *Env) Host(name string) *Host {
 	if h != nil {
 		return h
 	}
+	if e.guest {
+		h, err := e.findHost(name)
+		if err != nil {
+			panic(err.Error())
+		}
+		return h
+	}
 	if e.tb == nil {
 		panic(fmt.Sprintf("nstest: environment %s has no host %q: make it with AddHost", e.name, name))
 	}
@@ -298,6 +314,17 @@ func (e *Env) Host(name string) *Host {
 		e.tb.Fatalf("%v", err)
 	}
 	return h
+}
+
+// FindHost is the host with this name, whoever has made it. It waits for one that is being made.
+func (e *Env) FindHost(name string) (*Host, error) {
+	e.mu.Lock()
+	h := e.hosts[strings.ToLower(name)]
+	e.mu.Unlock()
+	if h != nil && !e.guest { // others may have removed it
+		return h, nil
+	}
+	return e.findHost(name)
 }
 
 // findHost looks up a host that somebody else has added: another goroutine or process, or the keeper itself.
@@ -374,6 +401,13 @@ func (e *Env) Network(name string) *Network {
 	n := e.networks[name]
 	e.mu.Unlock()
 	if n != nil {
+		return n
+	}
+	if e.guest {
+		n, err := e.findNetwork(name)
+		if err != nil {
+			panic(err.Error())
+		}
 		return n
 	}
 	if e.tb == nil {

@@ -81,7 +81,7 @@ func launchSpec(config any, name string, visible []string, stdout, stderr io.Wri
 		cfg.Name = name
 	}
 	cfg.Visible = append(slices.Clip(cfg.Visible), visible...)
-	return startTwin(context.Background(), cfg, func(env *Env, rec *recording) twin.Plan {
+	return startTwin(context.Background(), "spec", cfg, func(env *Env, rec *recording) twin.Plan {
 		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr, Collect: rec.collect, Describe: env.describe}
 	})
 }

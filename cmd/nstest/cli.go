@@ -47,6 +47,7 @@ Root is not needed where the machine lets users make user namespaces; "nstest do
 type commandLine struct {
 	Run     runCommand     `cmd:"" help:"Run a command in a fresh environment."`
 	Shell   shellCommand   `cmd:"" help:"Start an interactive shell, or another command, on a terminal in a fresh environment."`
+	LS      lsCommand      `cmd:"" name:"ls" help:"List the environments of running programs."`
 	Doctor  doctorCommand  `cmd:"" help:"Find out what this machine can do, what is missing, and what to do about it."`
 	GC      gcCommand      `cmd:"" name:"gc" help:"Restore network devices of the machine that killed programs had borrowed."`
 	Conform conformCommand `cmd:"" help:"Find out which properties of isolation hold on this kernel, or what isolates this process."`
@@ -93,6 +94,7 @@ func run(ctx context.Context, args []string, sys system) int {
 var usage = map[string]string{
 	"run":     "nstest run [flags] -- COMMAND [ARGUMENT...]",
 	"shell":   "nstest shell [flags] [-- COMMAND [ARGUMENT...]]",
+	"ls":      "nstest ls [--json]",
 	"doctor":  "nstest doctor [--json]",
 	"gc":      "nstest gc",
 	"conform": "nstest conform [--json FILE] [--label EXPRESSION]... [-v]\n       nstest conform --target [--json FILE] [-v]\n       nstest conform diff BEFORE AFTER",

@@ -80,7 +80,11 @@ func sockets(tree []process) []entry {
 			target, err := os.Readlink("/proc/" + p.pid + "/fd/" + fd.Name())
 			if name, ok := named[target]; err == nil && ok {
 				delete(named, target)
-				list = append(list, entry{class: target, id: target, what: name, origin: "open in process " + p.pid + " " + p.command + " as " + fd.Name()})
+				class := target
+				if p.command == keeperName { // as processes does it
+					class = keeperName
+				}
+				list = append(list, entry{class: class, id: target, what: name, origin: "open in process " + p.pid + " " + p.command + " as " + fd.Name()})
 			}
 		}
 	}

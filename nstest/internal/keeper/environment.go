@@ -29,6 +29,7 @@ type environment struct {
 	entered     pid1.Ran // the init's program that takes on the root
 	planned     pid1.Ran // the init's program that makes plots
 	next        func()   // has the next environment made; nil while this is a spare one
+	entry       entry
 
 	wiring sync.Mutex // held while a network is made: the next one sees it
 
@@ -41,6 +42,8 @@ type environment struct {
 	flaps    map[int]*flap // numbered as the faults
 	inForce  inForce
 	captures map[int]*capture // likewise
+	visitors int
+	held     *hold // nil while it does not wait
 	number   int
 	nameless uint32        // how many hosts had no address from which to derive their MAC
 	plots    []*plot       // for hosts to come
@@ -161,10 +164,10 @@ func (e *environment) closeLogged() {
 }
 
 // rename names the environment for whoever has asked for one like it.
-func (e *environment) rename(name string) {
+func (e *environment) rename(name, kind string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.params.Name = name
+	e.params.Name, e.params.Kind = name, kind
 }
 
 func (e *environment) name() string {
@@ -176,7 +179,7 @@ func (e *environment) name() string {
 func (e *environment) result() wire.OpenResult {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := wire.OpenResult{Name: e.params.Name, Self: e.hosts[self].result(), Rootless: !e.server.shifted}
+	r := wire.OpenResult{Name: e.params.Name, ID: e.server.door.ID(e.entry.number), Self: e.hosts[self].result(), Rootless: !e.server.shifted}
 	if len(e.networks) > 0 {
 		r.Network = e.networks[0].result()
 	}
@@ -196,6 +199,7 @@ func (e *environment) close() error {
 		return e.closeErr
 	}
 	e.closed = true
+	e.server.list.remove(e)
 	hosts, networks := maps.Clone(e.hosts), e.networks // a host that is being made may still be taken out of the map
 	procs, plots, captures := e.procs, e.plots, e.captures
 	e.procs, e.plots, e.captures = map[int]*process{}, nil, map[int]*capture{}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/hermetic-go/nstest/nstest/internal/door"
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
@@ -28,7 +29,10 @@ func IsKeeper() bool {
 // Main is the keeper's whole life: it returns, with an exit status, when the program that started it has gone.
 func Main() int {
 	control := os.NewFile(controlFD, "control")
-	unix.CloseOnExec(controlFD)
+	entrance := door.Door{Socket: os.NewFile(doorFD, "door"), PIDs: os.NewFile(pidsFD, "pid namespace")}
+	for _, fd := range []int{controlFD, doorFD, pidsFD} {
+		unix.CloseOnExec(fd)
+	}
 	// The byte says that the id maps are written; without it, end of file says that our parent has died.
 	var ok [1]byte
 	for {
@@ -52,8 +56,13 @@ func Main() int {
 	if err == nil {
 		err = closeInherited() // this needs the /proc that newServer has mounted
 	}
+	if err == nil {
+		s.door, err = entrance.Open()
+	}
 	if err != nil {
 		err = fmt.Errorf("start keeper: %w", err)
+	} else {
+		go s.door.Serve(s.answerGuest)
 	}
 	if serr := wire.Serve(context.Background(), control, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 		if err != nil {
@@ -96,6 +105,8 @@ type server struct {
 	sysctls []sysctl
 	lending sync.Mutex // held while a device of the machine changes hands
 	null    *os.File   // /dev/null, the standard input, output and error of inits
+	door    *door.Keeper
+	list    list // of the environments that somebody has asked for
 }
 
 func newServer() (*server, error) {
@@ -140,7 +151,8 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 // serve hands the environment to whoever has asked for one with these parameters. It calls next when there is time to
 // make the next one.
 func (e *environment) serve(params wire.OpenParams, next func()) (wire.Reply, error) {
-	e.rename(params.Name)
+	e.rename(params.Name, params.Kind)
+	e.server.list.add(e)
 	e.next = next
 	conn, err := e.connect(e.handle, func() {
 		next()

@@ -152,6 +152,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 		})
 	case wire.MethodHeal:
 		return answer(req, func(p wire.HealParams) (any, []*os.File, error) { return nil, nil, e.heal(p.Fault) })
+	case wire.MethodHold:
+		return wire.Reply{}, errors.Join(req.Decode(nil), e.hold(ctx))
+	case wire.MethodRelease:
+		return wire.Reply{}, errors.Join(req.Decode(nil), e.letGo())
 	case wire.MethodClose:
 		return wire.Reply{}, e.close()
 	}

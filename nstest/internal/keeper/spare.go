@@ -30,7 +30,7 @@ func (s *server) recipe(p wire.OpenParams) string {
 	if kinds || files || told || p.Time != nil {
 		return ""
 	}
-	p.Name, p.Attached = "", false
+	p.Name, p.Kind, p.Attached = "", "", false
 	data, err := json.Marshal(p)
 	if err != nil {
 		return ""

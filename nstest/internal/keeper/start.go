@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hermetic-go/nstest/nstest/internal/door"
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/probe"
@@ -29,6 +30,8 @@ import (
 const (
 	argv0     = "nstest-keeper"
 	controlFD = 3
+	doorFD    = 4 // door.Door
+	pidsFD    = 5
 	ready     = 'k' // the byte that tells a keeper that its id maps are written
 
 	// timerSlack is how late a keeper's timers may be. While a keeper is at work Go's runtime looks every 20 µs whether one
@@ -66,6 +69,11 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 		return nil, errors.Join(err, ours.Close())
 	}
 	defer null.Close()
+	entrance, err := door.New()
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	defer entrance.Close()
 	k = &Keeper{reaped: make(chan struct{}), stderr: tail{ended: make(chan struct{})}}
 	// A pipe, not our own standard error: somebody who waits for the end of that must not wait for the keeper.
 	pr, pw, err := os.Pipe()
@@ -77,7 +85,7 @@ func Start(ctx context.Context) (k *Keeper, err error) {
 
 	k.proc, err = ns.Start(ns.Spec{
 		Path: "/proc/self/exe", Args: []string{argv0}, Env: environ(),
-		Files: []*os.File{null, null, pw, theirs}, Kinds: kinds, DieWithUs: true, Session: true, TimerSlack: timerSlack,
+		Files: []*os.File{null, null, pw, theirs, entrance.Socket, entrance.PIDs}, Kinds: kinds, DieWithUs: true, Session: true, TimerSlack: timerSlack,
 	})
 	if err != nil {
 		return nil, errors.Join(explained(err, "clone "+kinds.String()), ours.Close())

@@ -49,7 +49,16 @@ const (
 	MethodTopology    = "topology"    // nothing → TopologyResult
 	MethodTrunk       = "trunk"       // TrunkParams → nothing
 	MethodDescribe    = "describe"    // nothing → OpenResult
+	MethodHold        = "hold"        // nothing → nothing, when somebody has asked for release
+	MethodRelease     = "release"     // nothing → nothing: who waits for hold goes on
 	MethodClose       = "close"       // nothing → nothing: the environment is gone when the answer comes
+)
+
+// The methods that a keeper answers to its own user, and to nobody else, at its door. Each comes with a file: the PID namespace
+// that the caller is in, which has to be the one of the program that started the keeper.
+const (
+	MethodList   = "list"   // nothing → ListResult
+	MethodAttach = "attach" // AttachParams → OpenResult, one file: a connection of the environment, which does not end with it
 )
 
 // Share is a directory of the machine that is written through.
@@ -69,6 +78,7 @@ type TimeOffsets struct {
 // OpenParams describe an environment. The keeper fills nothing in: defaults are the caller's.
 type OpenParams struct {
 	Name         string // for messages and listings
+	Kind         string // what it is for, for listings
 	Hostname     string
 	Root         string   // "" is the machine's own tree, behind an overlay
 	Layers       []string // in place of Root, the lowest first
@@ -100,6 +110,7 @@ type OpenParams struct {
 // OpenResult is what a caller needs to know of a new environment.
 type OpenResult struct {
 	Name     string
+	ID       string // for listings: the id of the program's process, a period, and the environment's number
 	Self     HostResult
 	Network  NetworkResult
 	Rootless bool
@@ -311,3 +322,21 @@ type TrunkParams struct {
 
 // BorrowResult is the name that a borrowed device has in the host.
 type BorrowResult struct{ Interface string }
+
+// ListResult has the environments of a keeper that somebody has asked for.
+type ListResult struct{ Environments []Listing }
+
+// A Listing is an environment in a list.
+type Listing struct {
+	Number    int
+	Name      string
+	Kind      string
+	Began     time.Time
+	Hosts     []string
+	Processes int
+	Memory    int64     // bytes of its processes; of what several share each has its part
+	Held      time.Time // when it began to wait for MethodRelease; zero if it does not
+}
+
+// AttachParams name an environment of a keeper.
+type AttachParams struct{ Number int }
