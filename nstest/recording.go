@@ -259,7 +259,7 @@ func (r *recording) writeState(b *scribe.Bundle) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	_, err = r.env.callFiles(ctx, wire.MethodState, struct{}{}, nil, f)
+	_, err = r.env.callFiles(ctx, wire.MethodState, nil, nil, f)
 	if err != nil {
 		err = errors.Join(err, os.Remove(filepath.Join(b.Path(), record.StateFile)))
 	}
