@@ -17,6 +17,8 @@ import (
 // those that a translation (NAT) has led to, and From is whoever asked before any translation. A packet of no connection,
 // such as one whose way to the host is not the way of the answers, needs a rule of its own.
 //
+// Rules that refuse count what they have refused, and so does Default: Env.State tells it.
+//
 // Some things always pass: what the host says to itself, the environment's name service among it; IPv6 neighbour and router
 // discovery and multicast listener discovery, without which there is no IPv6 (RFC 4890, section 4.4.1); and the answers of
 // Reject. ARP is no business of a firewall.

@@ -2,8 +2,10 @@ package firewall
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -73,19 +75,52 @@ func (v Verdict) expression() expr.Any {
 	return accept
 }
 
+// name is the i-th rule's for whoever sees how many packets it has refused.
+func (r Rule) name(i int) string {
+	words := []string{fmt.Sprintf("Rules[%d]:", i), [...]string{"allow", "drop", "reject"}[r.Verdict]}
+	switch r.Protocol {
+	case TCP:
+		words = append(words, "tcp")
+	case UDP:
+		words = append(words, "udp")
+	case ICMP:
+		words = append(words, "icmp")
+	}
+	for i, p := range r.Ports {
+		if i == 3 {
+			words = append(words, "…")
+			break
+		}
+		word := fmt.Sprint(p.First)
+		if p.Last != p.First {
+			word += fmt.Sprintf("-%d", p.Last)
+		}
+		words = append(words, word)
+	}
+	return strings.Join(words, " ")
+}
+
+// decide adds a rule that has the last word. One that refuses counts, and has its name as a comment.
+func (t *transaction) decide(chain, name string, m match, v Verdict) {
+	if v == Allow {
+		name = ""
+	}
+	t.named(chain, name, append(m, v.expression())...)
+}
+
 // packets adds the chains in which a packet's header decides.
 func (t *transaction) packets(f Firewall) {
 	for d, chain := range packets {
 		t.chain(chain)
-		for _, r := range f.Rules {
+		for i, r := range f.Rules {
 			if !r.has(Direction(d)) || r.Redirect.IsValid() {
 				continue
 			}
 			for _, m := range t.fit(r, ofPacket) {
-				t.rule(chain, append(m, r.Verdict.expression())...)
+				t.decide(chain, r.name(i), m, r.Verdict)
 			}
 		}
-		t.rule(chain, f.Default.expression())
+		t.decide(chain, "Default", nil, f.Default)
 	}
 }
 
@@ -93,16 +128,16 @@ func (t *transaction) packets(f Firewall) {
 func (t *transaction) connections(f Firewall) {
 	for d, chain := range connections {
 		t.chain(chain)
-		for _, r := range f.Rules {
+		for i, r := range f.Rules {
 			if r.Redirect.IsValid() {
 				t.redirected(r, Direction(d))
 			} else if r.has(Direction(d)) {
 				for _, m := range t.fit(r, ofConnection) {
-					t.rule(chain, append(m, r.Verdict.expression())...)
+					t.decide(chain, r.name(i), m, r.Verdict)
 				}
 			}
 		}
-		t.rule(chain, f.Default.expression())
+		t.decide(chain, "Default", nil, f.Default)
 	}
 }
 

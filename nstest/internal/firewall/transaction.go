@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -97,9 +98,15 @@ func (t *transaction) base(name, kind string, hook uint32, priority int32) {
 }
 
 // rule adds a rule at the end of a chain.
-func (t *transaction) rule(chain string, what ...expr.Any) {
+func (t *transaction) rule(chain string, what ...expr.Any) { t.named(chain, "", what...) }
+
+// named is rule. One with a name counts the packets that come to the last of its expressions.
+func (t *transaction) named(chain, name string, what ...expr.Any) {
 	var list []netlink.Attribute
-	for _, e := range what {
+	for i, e := range what {
+		if name != "" && i == len(what)-1 {
+			list = append(list, t.nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, "counter")))
+		}
 		if ct, ok := e.(*expr.Ct); ok {
 			list = append(list, t.ct(ct))
 			continue
@@ -108,8 +115,11 @@ func (t *transaction) rule(chain string, what ...expr.Any) {
 		t.fail(err)
 		list = append(list, netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: b})
 	}
-	t.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, text(unix.NFTA_RULE_TABLE, table), text(unix.NFTA_RULE_CHAIN, chain),
-		t.nest(unix.NFTA_RULE_EXPRESSIONS, list...))
+	attributes := []netlink.Attribute{text(unix.NFTA_RULE_TABLE, table), text(unix.NFTA_RULE_CHAIN, chain), t.nest(unix.NFTA_RULE_EXPRESSIONS, list...)}
+	if name != "" {
+		attributes = append(attributes, netlink.Attribute{Type: unix.NFTA_RULE_USERDATA, Data: userdata.AppendString(nil, userdata.TypeComment, name)})
+	}
+	t.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, attributes...)
 }
 
 // ct is what package expr would make of e, which writes the direction as four bytes where the kernel reads the first (v0.3.0).
