@@ -172,6 +172,7 @@ func (c *Cmd) start(size *terminalSize) (_ *Terminal, err error) {
 		if files, err = c.streams.open(c.Stdin, c.Stdout, c.Stderr); err != nil {
 			return nil, c.wrap(err)
 		}
+		params.OwnStdout, params.OwnStderr = c.streams.owns(files[1]), c.streams.owns(files[2])
 	} else {
 		if c.Stdin != nil || c.Stdout != nil || c.Stderr != nil || c.ExtraFiles != nil {
 			return nil, c.wrap(errors.New("a command on a terminal has no Stdin, Stdout, Stderr or ExtraFiles of its own"))

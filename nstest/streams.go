@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -48,6 +49,9 @@ func (s *streams) open(stdin io.Reader, stdout, stderr io.Writer) ([]*os.File, e
 	}
 	return []*os.File{in, out, errs}, nil
 }
+
+// owns reports whether a file of the process's is one that we have made, of which the user has the other end, or nobody.
+func (s *streams) owns(f *os.File) bool { return slices.Contains(s.theirs, io.Closer(f)) }
 
 // same compares two writers, whose type need not be comparable.
 func same(a, b any) bool {

@@ -20,6 +20,7 @@ type process struct {
 	child    *pid1.Child
 	args     []string
 	began    time.Time
+	pumps    []*pump
 	signaled bool // by us; guarded by the environment's mutex
 }
 
@@ -46,8 +47,11 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 		files = []*os.File{slave, slave, slave}
 	}
 	began := time.Now()
+	files, pumps := e.interpose(p, files)
 	child, err := e.start(h, p, files)
+	handOver(pumps)
 	if err != nil {
+		dismantle(pumps)
 		if _, gone := e.host(p.Host); gone != nil && errors.Is(err, pid1.ErrGone) { // removed meanwhile
 			err = gone
 		}
@@ -70,10 +74,11 @@ func (e *environment) spawn(p wire.SpawnParams, files []*os.File) (wire.SpawnRes
 		for _, f := range out {
 			err = errors.Join(err, f.Close())
 		}
+		dismantle(pumps)
 		return wire.SpawnResult{}, nil, errors.Join(err, child.PIDFD.Close())
 	}
 	e.number++
-	e.procs[e.number] = &process{host: h, child: child, args: brief(p.Args), began: began}
+	e.procs[e.number] = &process{host: h, child: child, args: brief(p.Args), began: began, pumps: pumps}
 	e.recordProcess(e.number, e.procs[e.number])
 	return wire.SpawnResult{Proc: e.number, PID: child.PID}, out, nil
 }

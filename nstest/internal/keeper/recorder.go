@@ -33,6 +33,7 @@ type recorder struct {
 	full   map[class]*gap
 	slow   gap // in the file, which was not ready for them
 	closed bool
+	pumps  map[*pump]struct{} // that have not ended
 }
 
 // A class is those events that have their share of the record's limit together.
@@ -203,7 +204,7 @@ func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
 
 // startRecorder returns the networks that are there.
 func (e *environment) startRecorder(p wire.RecordParams, files []*os.File) ([]*network, error) {
-	r := &recorder{limit: p.Limit, full: map[class]*gap{}}
+	r := &recorder{limit: p.Limit, full: map[class]*gap{}, pumps: map[*pump]struct{}{}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	err := e.closedError()
@@ -336,6 +337,7 @@ func (e *environment) recordProcess(number int, p *process) {
 		return
 	}
 	e.record(record.Event{Kind: record.KindStart, Time: p.began, Host: p.host.name, Process: number, PID: p.child.PID, Args: p.args})
+	r.recordOutput(number, p)
 	r.exits.Go(func() {
 		<-p.child.Done()
 		took := time.Since(p.began)
@@ -343,9 +345,13 @@ func (e *environment) recordProcess(number int, p *process) {
 		if x.Lost && e.isClosed() {
 			return // as all are that are there in the end
 		}
+		drained(p.pumps)
+		e.mu.Lock()
+		signaled := p.signaled
+		e.mu.Unlock()
 		e.record(record.Event{
 			Kind: record.KindExit, Host: p.host.name, Process: number, PID: p.child.PID, State: statusText(x.Status), Took: took,
-			OOM: x.Status.Signaled() && x.Status.Signal() == unix.SIGKILL && r.oom.killed(),
+			OOM: x.Status.Signaled() && x.Status.Signal() == unix.SIGKILL && !signaled && r.oom.killed(),
 		})
 	})
 }
@@ -364,6 +370,7 @@ func (e *environment) endRecord() {
 		return
 	}
 	e.zone.Watch(nil)
+	r.finishOutput()
 	r.exits.Wait()
 	if r.ring != nil {
 		stats, err := e.endRing(r.ring)

@@ -195,6 +195,8 @@ type SpawnParams struct {
 	Groups     []int
 	Credential bool // UID, GID and Groups are meant
 	Umask      int
+	OwnStdout  bool // the file is a pipe or /dev/null of the library's, not one of the user's: what is written to it may be recorded
+	OwnStderr  bool // likewise
 	Terminal   bool // on a new pseudo-terminal: no files are passed, its controlling end comes back
 	Rows, Cols uint16
 }

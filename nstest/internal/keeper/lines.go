@@ -1,0 +1,68 @@
+package keeper
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// lines cuts what comes piece by piece into lines.
+type lines struct {
+	emit    func(text []byte) // with a line, which is good until the call returns
+	begun   []byte            // of the line that has not ended
+	cut     bool              // it was emitted already, up to maxLine
+	started bool              // there is such a line
+}
+
+// maxLine is how many bytes are kept of a line.
+const maxLine = 8 << 10
+
+func (l *lines) add(b []byte) {
+	for len(b) > 0 {
+		text, rest, ended := bytes.Cut(b, []byte{'\n'})
+		l.extend(text)
+		if ended {
+			l.flush()
+		}
+		b = rest
+	}
+}
+
+// extend adds to the line that has not ended.
+func (l *lines) extend(text []byte) {
+	l.started = true
+	if l.cut {
+		return
+	}
+	l.begun = append(l.begun, text[:min(len(text), maxLine+1-len(l.begun))]...)
+	if len(l.begun) > maxLine {
+		l.emit(append(whole(l.begun[:maxLine]), "…"...))
+		l.cut, l.begun = true, l.begun[:0]
+	}
+}
+
+// whole is b without the first bytes of a character that is not all there.
+func whole(b []byte) []byte {
+	for i := len(b) - 1; i >= max(len(b)-utf8.UTFMax, 0); i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return b[:i]
+			}
+			break
+		}
+	}
+	return b
+}
+
+func (l *lines) flush() {
+	if !l.cut {
+		l.emit(bytes.TrimSuffix(l.begun, []byte{'\r'}))
+	}
+	l.begun, l.cut, l.started = l.begun[:0], false, false
+}
+
+// end emits what comes after the last end of a line.
+func (l *lines) end() {
+	if l.started {
+		l.flush()
+	}
+}
