@@ -201,6 +201,35 @@ var _ = Describe("The network of a state", func() {
 		Expect(summary(Default)).To(ContainSubstring("db: inet filter input rule 2 (no games): 1 packet"))
 		Expect(on(Default, "web").Counters).To(BeEmpty())
 	})
+	It("has the rules of a firewall that let nothing through, by their numbers", func() {
+		Expect(db.SetFirewall(nstest.Firewall{Default: nstest.Reject, Rules: []nstest.FirewallRule{
+			{Protocol: "udp", Ports: []nstest.PortRange{{First: 5000}}},
+			{Verdict: nstest.Drop, From: "web", Protocol: "udp", Ports: []nstest.PortRange{{First: 5001}}},
+		}})).To(Succeed())
+		counted := func(g Gomega) any {
+			counted := map[string]uint64{}
+			for _, c := range on(g, "db").Counters {
+				counted[c.Where] = c.Packets
+			}
+			return counted
+		}
+		send := func(port string) {
+			_, err := dial(web, "udp4", "db:"+port).Write([]byte("hello"))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		want := map[string]uint64{
+			"firewall rule 2: drop in": 0, "firewall rule 2: drop out": 0, "firewall rule 2: drop forward": 0,
+			"firewall default: reject in": 0, "firewall default: reject out": 0, "firewall default: reject forward": 0,
+		}
+		Expect(counted(Default)).To(Equal(want))
+		send("5000")
+		send("5001")
+		send("5001")
+		send("5002")
+		want["firewall rule 2: drop in"], want["firewall default: reject in"] = 2, 1
+		Eventually(counted).Should(Equal(want))
+		Expect(summary(Default)).To(And(ContainSubstring("db: firewall rule 2: drop in: 2 packets"), Not(ContainSubstring("drop out"))))
+	})
 	It("has what the kernel has counted of what went wrong", func() {
 		refused := HaveField("Name", "Tcp OutRsts")
 		Expect(on(Default, "db").Kernel).NotTo(ContainElement(refused))

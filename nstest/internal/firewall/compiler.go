@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -75,39 +75,6 @@ func (v Verdict) expression() expr.Any {
 	return accept
 }
 
-// name is the i-th rule's for whoever sees how many packets it has refused.
-func (r Rule) name(i int) string {
-	words := []string{fmt.Sprintf("Rules[%d]:", i), [...]string{"allow", "drop", "reject"}[r.Verdict]}
-	switch r.Protocol {
-	case TCP:
-		words = append(words, "tcp")
-	case UDP:
-		words = append(words, "udp")
-	case ICMP:
-		words = append(words, "icmp")
-	}
-	for i, p := range r.Ports {
-		if i == 3 {
-			words = append(words, "…")
-			break
-		}
-		word := fmt.Sprint(p.First)
-		if p.Last != p.First {
-			word += fmt.Sprintf("-%d", p.Last)
-		}
-		words = append(words, word)
-	}
-	return strings.Join(words, " ")
-}
-
-// decide adds a rule that has the last word. One that refuses counts, and has its name as a comment.
-func (t *transaction) decide(chain, name string, m match, v Verdict) {
-	if v == Allow {
-		name = ""
-	}
-	t.named(chain, name, append(m, v.expression())...)
-}
-
 // packets adds the chains in which a packet's header decides.
 func (t *transaction) packets(f Firewall) {
 	for d, chain := range packets {
@@ -117,10 +84,10 @@ func (t *transaction) packets(f Firewall) {
 				continue
 			}
 			for _, m := range t.fit(r, ofPacket) {
-				t.decide(chain, r.name(i), m, r.Verdict)
+				t.decide(chain, m, r.Verdict, ruleName(i), Direction(d))
 			}
 		}
-		t.decide(chain, "Default", nil, f.Default)
+		t.decide(chain, nil, f.Default, "default", Direction(d))
 	}
 }
 
@@ -133,12 +100,31 @@ func (t *transaction) connections(f Firewall) {
 				t.redirected(r, Direction(d))
 			} else if r.has(Direction(d)) {
 				for _, m := range t.fit(r, ofConnection) {
-					t.decide(chain, r.name(i), m, r.Verdict)
+					t.decide(chain, m, r.Verdict, ruleName(i), Direction(d))
 				}
 			}
 		}
-		t.decide(chain, "Default", nil, f.Default)
+		t.decide(chain, nil, f.Default, "default", Direction(d))
 	}
+}
+
+// ruleName is what a comment calls a rule.
+func ruleName(i int) string { return "rule " + strconv.Itoa(i+1) }
+
+// Words of comments.
+var (
+	verdicts   = [...]string{Drop: "drop", Reject: "reject"}
+	directions = [...]string{In: "in", Out: "out", Through: "forward"}
+)
+
+// decide adds a rule with a verdict. One that lets nothing through counts what it stops, and has a comment that says which it
+// is, for those who look at the host's counters: "rule 3: drop in".
+func (t *transaction) decide(chain string, fits match, v Verdict, name string, d Direction) {
+	if v == Allow {
+		t.rule(chain, append(fits, accept)...)
+		return
+	}
+	t.commented(fmt.Sprintf("%s: %s %s", name, verdicts[v], directions[d]), chain, append(fits, &expr.Counter{}, v.expression())...)
 }
 
 const statusDNAT = 1 << 5 // IPS_DST_NAT

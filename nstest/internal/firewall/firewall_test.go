@@ -153,7 +153,7 @@ func TestLargest(t *testing.T) {
 		}
 		own := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
 		largest.Rules = append(largest.Rules, Rule{Verdict: Reject, From: append([]netip.Prefix{netip.PrefixFrom(own, 32)}, lans...), To: lans, Protocol: TCP, Ports: ports})
-		usual.Rules = append(usual.Rules, Rule{Directions: []Direction{In}, From: []netip.Prefix{netip.PrefixFrom(own, 32), web[1]}, Protocol: TCP, Ports: ports[:1]})
+		usual.Rules = append(usual.Rules, Rule{Verdict: Drop, Directions: []Direction{In}, From: []netip.Prefix{netip.PrefixFrom(own, 32), web[1]}, Protocol: TCP, Ports: ports[:1]})
 	}
 	if size := compile(largest).size(); size > sendBuffer {
 		t.Errorf("the largest firewall needs %d bytes, more than the %d of the send buffer", size, sendBuffer)

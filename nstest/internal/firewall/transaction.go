@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/nftables/expr"
-	"github.com/google/nftables/userdata"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -98,17 +97,18 @@ func (t *transaction) base(name, kind string, hook uint32, priority int32) {
 }
 
 // rule adds a rule at the end of a chain.
-func (t *transaction) rule(chain string, what ...expr.Any) { t.named(chain, "", what...) }
+func (t *transaction) rule(chain string, what ...expr.Any) { t.commented("", chain, what...) }
 
-// named is rule. One with a name counts the packets that come to the last of its expressions.
-func (t *transaction) named(chain, name string, what ...expr.Any) {
+// commented is rule for one with a comment, if that is not empty.
+func (t *transaction) commented(comment, chain string, what ...expr.Any) {
 	var list []netlink.Attribute
-	for i, e := range what {
-		if name != "" && i == len(what)-1 {
+	for _, e := range what {
+		switch e := e.(type) {
+		case *expr.Ct:
+			list = append(list, t.ct(e))
+			continue
+		case *expr.Counter: // which begins at 0 without being told, and there are many
 			list = append(list, t.nest(unix.NFTA_LIST_ELEM, text(unix.NFTA_EXPR_NAME, "counter")))
-		}
-		if ct, ok := e.(*expr.Ct); ok {
-			list = append(list, t.ct(ct))
 			continue
 		}
 		b, err := expr.Marshal(unix.NFPROTO_INET, e)
@@ -116,8 +116,9 @@ func (t *transaction) named(chain, name string, what ...expr.Any) {
 		list = append(list, netlink.Attribute{Type: unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, Data: b})
 	}
 	attributes := []netlink.Attribute{text(unix.NFTA_RULE_TABLE, table), text(unix.NFTA_RULE_CHAIN, chain), t.nest(unix.NFTA_RULE_EXPRESSIONS, list...)}
-	if name != "" {
-		attributes = append(attributes, netlink.Attribute{Type: unix.NFTA_RULE_USERDATA, Data: userdata.AppendString(nil, userdata.TypeComment, name)})
+	if comment != "" {
+		data := append([]byte{0, byte(len(comment) + 1)}, comment...) // NFTNL_UDATA_RULE_COMMENT of libnftnl, which nft(8) shows
+		attributes = append(attributes, netlink.Attribute{Type: unix.NFTA_RULE_USERDATA, Data: append(data, 0)})
 	}
 	t.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, attributes...)
 }

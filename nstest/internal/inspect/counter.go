@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"golang.org/x/sys/unix"
@@ -33,12 +34,20 @@ func (n *Net) Counters() ([]record.Counter, []string) {
 		if !r.counts {
 			return nil
 		}
+		where := fmt.Sprintf("%s rule %d", r.chain, position)
+		switch {
+		case r.ours && r.comment != "": // the words of Firewall, of which the kernel has several rules
+			if i := slices.IndexFunc(list, func(c record.Counter) bool { return c.Where == r.comment }); i >= 0 {
+				list[i].Packets += r.packets
+				list[i].Bytes += r.bytes
+				return nil
+			}
+			where = r.comment
+		case r.comment != "":
+			where += " (" + r.comment + ")"
+		}
 		if len(list) == mostCounters {
 			return errEnough
-		}
-		where := fmt.Sprintf("%s rule %d", r.chain, position)
-		if r.comment != "" {
-			where += " (" + r.comment + ")"
 		}
 		list = append(list, record.Counter{Where: where, Packets: r.packets, Bytes: r.bytes})
 		return nil
@@ -56,8 +65,12 @@ func (n *Net) Counters() ([]record.Counter, []string) {
 	return list, nil
 }
 
+// firewallTable is that of Host.SetFirewall (package firewall).
+const firewallTable = "nstest-firewall"
+
 type rule struct {
 	chain          string // with its table
+	ours           bool
 	comment        string
 	counts         bool
 	packets, bytes uint64
@@ -78,6 +91,9 @@ func parseRule(p []byte) rule {
 			eachAttribute(value, func(_ uint16, e []byte) { r.expression(e) })
 		}
 	})
+	if r.ours = p[0] == unix.NFPROTO_INET && table == firewallTable; r.ours && r.comment != "" {
+		r.comment = "firewall " + r.comment
+	}
 	r.chain = fmt.Sprintf("%s %s %s", tableFamilies[p[0]], table, chain)
 	return r
 }

@@ -40,8 +40,10 @@ func TestSignals(t *testing.T) {
 					t.Errorf("it does not say %q:\n%s", text, got.text)
 				}
 			}
-			if says := strings.Contains(got.text, "In the spec's process:"); !says {
-				t.Errorf("it does not say where the spec is:\n%s", got.text)
+			for _, text := range []string{"In the spec's process:", "In the spec's environment:", "1 host, "} {
+				if !strings.Contains(got.text, text) {
+					t.Errorf("it does not say %q of where the spec is:\n%s", text, got.text)
+				}
 			}
 			compare(t, got, want, true)
 		})

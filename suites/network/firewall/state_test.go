@@ -2,9 +2,6 @@ package firewall_test
 
 import (
 	"context"
-	"net/netip"
-	"strings"
-	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -64,35 +61,5 @@ var _ = Describe("Answers", func() {
 			}
 			set(h, nstest.Firewall{})
 		}
-	})
-})
-
-var _ = Describe("A firewall's counters", func() {
-	It("tell which rule has refused something, and of nothing that was let through", func(ctx SpecContext) {
-		client, web := host("client"), host("web")
-		echo(web, 7, 80)
-		set(web, nstest.Firewall{Rules: []nstest.FirewallRule{
-			{Protocol: "tcp", Ports: ports(7)},
-			{Verdict: nstest.Reject, Direction: nstest.In, Protocol: "tcp", Ports: ports(80, 443)},
-		}, Default: nstest.Drop})
-		counters := func() map[string]uint64 {
-			state, err := nstest.Current().State(ctx)
-			Expect(err).NotTo(HaveOccurred())
-			list := map[string]uint64{}
-			for _, h := range state.Hosts {
-				for _, c := range h.Counters {
-					if c.Packets > 0 {
-						_, name, _ := strings.Cut(c.Where, "(")
-						list[h.Name+" "+strings.TrimSuffix(name, ")")] += c.Packets
-					}
-				}
-			}
-			return list
-		}
-		connect(client, web.Addr(), 7)
-		Expect(counters()).To(BeEmpty())
-		_, err := client.DialContext(ctx, "tcp", netip.AddrPortFrom(web.Addr(), 80).String())
-		Expect(err).To(MatchError(syscall.ECONNREFUSED))
-		Expect(counters()).To(Equal(map[string]uint64{"web Rules[1]: reject tcp 80 443": 1}))
 	})
 })

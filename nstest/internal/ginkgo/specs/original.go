@@ -194,7 +194,9 @@ func (o *original) run(ctx context.Context, n *node, data []byte) bool {
 		o.spares.drop() // what this spec does may be meant for those after it
 		return false
 	}
+	detach := attach(ctx, reportStart)
 	s, err := o.session(spec, in.report.NumAttempts)
+	detach()
 	if err != nil {
 		in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
 		return true
@@ -210,7 +212,9 @@ func (o *original) runSuiteNode(ctx context.Context, in *insides, n *node) {
 		o.finished.Wait()
 	}
 	if o.suite == nil {
+		detach := attach(ctx, reportStart)
 		s, err := o.begin(nil, 1, n.environment(), o.description)
+		detach()
 		if err != nil {
 			in.set(types.SpecStateFailed, types.Failure{Message: err.Error(), Location: n.location})
 			return

@@ -1,6 +1,7 @@
 package specs
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -9,15 +10,42 @@ import (
 	"github.com/onsi/ginkgo/v2/types"
 )
 
+// attach has Ginkgo's reports on the progress of a node include what f returns, until detach is called.
+func attach(ctx context.Context, f func() string) (detach func()) {
+	if sc, ok := ctx.Value("GINKGO_SPEC_CONTEXT").(interface {
+		AttachProgressReporter(func() string) func()
+	}); ok {
+		return sc.AttachProgressReporter(f)
+	}
+	return func() {}
+}
+
+// ruler begins the additional reports that are not the user's, as Ginkgo begins its own.
+const ruler = "------------------------------\n"
+
+// reportStart says that there is no process yet.
+func reportStart() string {
+	return ruler + "In the spec's process:\n  nothing yet: its environment is being made\n"
+}
+
+// reportArrival says that the process has not come to the node that is to run.
+func (s *session) reportArrival() string {
+	return withEnvironment(ruler+"In the spec's process:\n  nothing of this node yet: it is being started, builds its tree of specs, or runs BeforeSuite\n", s.twin.Describe())
+}
+
 // report is the progress of the node that runs, and what its environment is like, for Ginkgo's own report.
 func (s *session) report() string {
 	environment := make(chan string, 1)
 	go func() { environment <- s.twin.Describe() }()
-	text := s.reportNode()
-	if e := <-environment; e != "" {
-		text = strings.TrimSuffix(text, "\n") + "\n\nIn the spec's environment:\n" + e
+	return withEnvironment(s.reportNode(), <-environment)
+}
+
+// withEnvironment is a report with what the environment is like.
+func withEnvironment(report, environment string) string {
+	if environment == "" {
+		return report
 	}
-	return text
+	return strings.TrimSuffix(report, "\n") + "\n\nIn the spec's environment:\n" + environment
 }
 
 func (s *session) reportNode() string {

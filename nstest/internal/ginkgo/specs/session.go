@@ -87,7 +87,10 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		}
 		return true
 	}
-	if message := s.arrive(id, spec); message != "" {
+	detach := attach(ctx, s.reportArrival)
+	message := s.arrive(id, spec)
+	detach()
+	if message != "" {
 		died(message)
 		return true
 	}
@@ -103,11 +106,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		s.cancelled(spec, kind, location, c)
 		_ = s.twin.Link.Send(order{Cancel: c})
 	})
-	if sc, ok := ctx.Value("GINKGO_SPEC_CONTEXT").(interface {
-		AttachProgressReporter(func() string) func()
-	}); ok {
-		defer sc.AttachProgressReporter(s.report)()
-	}
+	defer attach(ctx, s.report)()
 	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts}}); err == nil && kind == types.NodeTypeIt {
 		defer s.original.settle(s.config)()
 	}
