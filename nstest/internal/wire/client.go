@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,10 +80,10 @@ func (c *Client) Close() error {
 // close-on-exec, and there are none when there is an error.
 //
 // Errors of the handler are *Error. The end of the connection is ErrClosed. When ctx ends, Call asks the server to
-// cancel, waits up to 10 s for its answer, so that the server has undone what it began, and returns ctx's error, joined with
-// the server's if that is not a cancellation. It does so too if the handler had succeeded meanwhile: then the files of
-// the answer are closed, and what the handler made is for the caller to find. At most 256 calls, with 256 files
-// and 64 MiB, are on their way at a time; further ones wait.
+// cancel, waits up to 10 s for its answer, so that the server has undone what it began, and returns ctx's error, after the
+// server's words on what it was at, or joined with the server's error if that is not a cancellation. It does so too if the
+// handler had succeeded meanwhile: then the files of the answer are closed, and what the handler made is for the caller to
+// find. At most 256 calls, with 256 files and 64 MiB, are on their way at a time; further ones wait.
 func (c *Client) Call(ctx context.Context, method string, params, result any, files ...*os.File) ([]*os.File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -136,10 +137,29 @@ func (c *Client) cancel(ctx, limit context.Context, id uint64, p *call) error {
 	case <-limit.Done():
 		err = c.abandon(id, p, fmt.Errorf("cancel: no answer within %v", c.grace))
 	}
-	if err == nil || isCancellation(err) {
+	switch {
+	case err == nil:
 		return ctx.Err()
+	case isCancellation(err):
+		return interrupted(ctx.Err(), err)
 	}
 	return errors.Join(ctx.Err(), err)
+}
+
+// interrupted is why a context has ended, with the words in which the server has told what it was at.
+func interrupted(ended, told error) error {
+	var e *Error
+	if !errors.As(told, &e) {
+		return ended
+	}
+	at := e.Message
+	for _, why := range []error{context.Canceled, context.DeadlineExceeded} {
+		at = strings.TrimSuffix(at, why.Error())
+	}
+	if at = strings.TrimSuffix(at, ": "); at == "" {
+		return ended
+	}
+	return fmt.Errorf("%s: %w", at, ended)
 }
 
 // abandon gives up waiting, and returns why, or else the error of the answer that has come meanwhile.

@@ -217,7 +217,10 @@ func TestCallCancel(t *testing.T) {
 		end  func(context.Context, Reply) (Reply, error)
 		also string
 	}{
-		"undone":            {false, func(ctx context.Context, _ Reply) (Reply, error) { return Reply{}, ctx.Err() }, ""},
+		"undone": {false, func(ctx context.Context, _ Reply) (Reply, error) { return Reply{}, ctx.Err() }, ""},
+		"undone, at a step": {false, func(ctx context.Context, _ Reply) (Reply, error) {
+			return Reply{}, fmt.Errorf("attach network: wait for link 2: %w", ctx.Err())
+		}, "attach network: wait for link 2: context canceled"},
 		"another error":     {false, func(context.Context, Reply) (Reply, error) { return Reply{}, other }, other.Error()},
 		"succeeded anyway":  {true, func(_ context.Context, r Reply) (Reply, error) { return r, nil }, ""},
 		"error beside file": {true, func(_ context.Context, r Reply) (Reply, error) { return r, other }, other.Error()},
