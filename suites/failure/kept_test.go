@@ -1,0 +1,423 @@
+package failure
+
+import (
+	"bufio"
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/ginkgo/v2/reporters"
+
+	"github.com/hermetic-go/nstest/suites/internal/testprogram"
+)
+
+// The specs and tests of which bundles are kept.
+var kept = testprogram.New("testdata/kept")
+
+// A manifest has those fields of a bundle's manifest.json that are looked at here, and an event those of a line of
+// events.jsonl.
+type (
+	manifest struct {
+		Test, State, Repeat string
+		Attempt             int
+		Began, Ended        time.Time
+		Hosts, Omitted      []string
+		Failures            []struct{ Message, Location, Node, State string }
+		Files               []struct{ Path, What string }
+	}
+	event struct {
+		Time                     time.Time
+		Kind, Text, State, Host  string
+		Location                 string
+		Args                     []string
+		Process, PID, Took, Addr any `json:"-"`
+	}
+)
+
+// A bundle is a directory.
+type bundle string
+
+func (b bundle) manifest(t *testing.T) (m manifest) {
+	t.Helper()
+	decode(t, string(b)+"/manifest.json", json.Unmarshal, &m)
+	return m
+}
+
+func (b bundle) text(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(string(b), name))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+// events are those that are whole.
+func (b bundle) events(t *testing.T) (list []event) {
+	t.Helper()
+	for lines := bufio.NewScanner(strings.NewReader(b.text(t, "events.jsonl"))); lines.Scan(); {
+		var e event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			t.Fatalf("%v in %s", err, lines.Text())
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// bundles are those in a directory, in the order of time, by their names without times.
+func bundles(t *testing.T, dir string) (names []string, found map[string]bundle) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found = map[string]bundle{}
+	for _, e := range entries {
+		name := strings.TrimPrefix(stamp.ReplaceAllString(e.Name(), ""), "-")
+		names = append(names, name)
+		found[name] = bundle(filepath.Join(dir, e.Name()))
+	}
+	return names, found
+}
+
+var stamp = regexp.MustCompile(`\d{8}-\d{6}\.\d{3}`)
+
+// What a Ginkgo report has of time and place.
+var elsewhere = regexp.MustCompile(` @ \d\d/\d\d/\d\d \d\d:\d\d:\d\d(\.\d+)?|(\[|in )[\d.]+ seconds\]?|/\S*/testdata/kept/|(_test\.go):\d+`)
+
+// console is what the console shows of one spec, without times, paths and line numbers, but for that of the bundles' directory.
+func console(output, dir, spec string) string {
+	const delimiter = "------------------------------\n"
+	for part := range strings.SplitSeq(output, delimiter) {
+		if strings.Contains(part, "\n"+spec+"\n") {
+			if dir != "" {
+				part = strings.ReplaceAll(part, dir, "DIR")
+			}
+			return elsewhere.ReplaceAllString(stamp.ReplaceAllString(part, "TIME"), "$3")
+		}
+	}
+	return ""
+}
+
+const failing = `• [FAILED] 
+a shop [It] fails (for sure)
+kept_test.go
+
+  Timeline >>
+  STEP: starting a server
+  STEP: buying
+ENTRY  [FAILED] in [It] - kept_test.go
+  << Timeline
+
+  [FAILED] hunter2
+  Expected
+      <int>: 1
+  to equal
+      <int>: 2
+  In [It] at: kept_test.go
+`
+
+// printed is what may stand before the entry: lines of processes.
+var printedLast = regexp.MustCompile(`(?m)^  What processes have printed last:\n(    .*\n|  \S.* \(pid \d+\):\n)+`)
+
+// With NSTEST_KEEP a spec that fails has a bundle, which all reports name. What else they say is what they say without.
+func TestSpecsAreKept(t *testing.T) {
+	reports := t.TempDir()
+	for _, c := range []struct {
+		dir, entry string
+		want       []string
+	}{
+		{"", "", nil},
+		{t.TempDir(), "  nstest bundle - kept_test.go\n    DIR/TIME-a_shop_fails__for_sure_\n", []string{
+			"a_shop_fails__for_sure_", "a_shop_passes_in_the_end", "a_shop_passes_in_the_end-attempt-2", "in_order_fails_second",
+		}},
+	} {
+		out, status := kept.Run(t, []string{"NSTEST_KEEP=" + c.dir}, "-test.run=TestKept", "-ginkgo.no-color", "-ginkgo.seed=1",
+			"-ginkgo.json-report="+reports+"/report.json", "-ginkgo.junit-report="+reports+"/report.xml")
+		if status != 1 || !strings.Contains(out, "FAIL! -- 3 Passed | 3 Failed | 1 Flaked | 0 Pending | 1 Skipped") {
+			t.Fatalf("exit status %d\n%s", status, out)
+		}
+		said := printedLast.ReplaceAllString(console(out, c.dir, "a shop [It] fails (for sure)"), "")
+		if diff := cmp.Diff(strings.Replace(failing, "ENTRY", c.entry, 1), said); diff != "" {
+			t.Errorf("NSTEST_KEEP=%q: the console (-want +got)\n%s", c.dir, diff)
+		}
+		named := map[string][]string{} // by the report
+		for _, s := range readReport(t, reports+"/report.json") {
+			for _, e := range s.ReportEntries {
+				named["json"] = append(named["json"], strings.Join([]string{s.LeafNodeText, e.Name, e.StringRepresentation()}, "|"))
+			}
+		}
+		var junit reporters.JUnitTestSuites
+		decode(t, reports+"/report.xml", xml.Unmarshal, &junit)
+		for _, s := range junit.TestSuites[0].TestCases {
+			if s.Properties != nil {
+				for _, p := range s.Properties.Properties {
+					named["junit"] = append(named["junit"], s.Name+"|"+p.Name)
+				}
+			}
+		}
+		if c.dir == "" {
+			if len(named) > 0 || strings.Contains(out, "bundle") {
+				t.Errorf("without bundles the reports have entries: %v", named)
+			}
+			continue
+		}
+		names, found := bundles(t, c.dir)
+		if diff := cmp.Diff(c.want, names); diff != "" {
+			t.Fatalf("bundles (-want +got)\n%s", diff)
+		}
+		path := func(name string) string { return "|nstest bundle|" + string(found[name]) }
+		if diff := cmp.Diff(map[string][]string{
+			"json": {
+				"fails (for sure)" + path(c.want[0]), "passes in the end" + path(c.want[1]), "passes in the end" + path(c.want[2]),
+				"fails second" + path(c.want[3]), "fails third" + path(c.want[3]),
+			},
+			"junit": {
+				"[It] a shop fails (for sure)|nstest bundle", "[It] a shop passes in the end|nstest bundle", "[It] a shop passes in the end|nstest bundle",
+				"[It] in order fails second|nstest bundle", "[It] in order fails third|nstest bundle",
+			},
+		}, named); diff != "" {
+			t.Errorf("reports (-want +got)\n%s", diff)
+		}
+		checkBundles(t, found)
+	}
+}
+
+// checkBundles looks at what the bundles have.
+func checkBundles(t *testing.T, found map[string]bundle) {
+	b := found["a_shop_fails__for_sure_"]
+	m := b.manifest(t)
+	if m.Test != "a shop fails (for sure)" || m.State != "failed" || m.Attempt != 1 || m.Began.IsZero() || m.Ended.Before(m.Began) {
+		t.Errorf("%+v", m)
+	}
+	if len(m.Failures) != 1 || !strings.HasPrefix(m.Failures[0].Message, "hunter2\nExpected") || m.Failures[0].Node != "It" ||
+		!strings.Contains(m.Failures[0].Location, "kept_test.go:") {
+		t.Errorf("failures: %+v", m.Failures)
+	}
+	// What is taken at the failure has the host that the clean-up removes.
+	if !slices.Contains(m.Hosts, "web") || !strings.Contains(b.text(t, "topology.json"), `"web"`) || !strings.Contains(b.text(t, "state.json"), `"web"`) {
+		t.Errorf("the state is that of after the clean-up: %v, %s", m.Hosts, b.text(t, "state.json"))
+	}
+	if !strings.Contains(b.text(t, "goroutines.txt"), "(*Suite).runNode") {
+		t.Error("the goroutines are not those of the spec's process")
+	}
+	if b.text(t, "files/tmp/evidence") != "left" {
+		t.Error("the spec's files are not there")
+	}
+	if len(m.Omitted) > 0 {
+		t.Errorf("omitted: %q", m.Omitted)
+	}
+	var told []string
+	for _, e := range b.events(t) {
+		if (e.Kind == "node" || e.Kind == "step" || e.Kind == "failure") && !strings.Contains(e.Location, "kept_test.go:") {
+			t.Errorf("%+v is nowhere", e)
+		}
+		switch {
+		case e.Kind == "node" || e.Kind == "step" || e.Kind == "failure" || e.Kind == "host":
+			text, _, _ := strings.Cut(e.Text, "\n")
+			told = append(told, strings.Join([]string{e.Kind, e.Host + text, e.State}, "|"))
+		case e.Kind == "start" && e.Host == "web":
+			told = append(told, "start|"+e.Args[0])
+		}
+	}
+	if diff := cmp.Diff([]string{
+		"host|self|", "node|BeforeEach|", "node|BeforeEach|passed", "node|It fails (for sure)|", "step|starting a server|",
+		"host|web|", "start|sh", "step|buying|", "failure|hunter2|failed", "node|It fails (for sure)|failed", "node|DeferCleanup (Each)|",
+		"host|web|gone", "node|DeferCleanup (Each)|passed",
+	}, told); diff != "" {
+		t.Errorf("events (-want +got)\n%s", diff)
+	}
+	if m := found["a_shop_passes_in_the_end-attempt-2"].manifest(t); m.Attempt != 2 || len(m.Failures) != 1 {
+		t.Errorf("the second attempt: %+v", m)
+	}
+	if m := found["in_order_fails_second"].manifest(t); m.Test != "in order fails second" || len(m.Failures) != 2 || m.Failures[1].Message != "third" {
+		t.Errorf("the Ordered container: %+v", m)
+	}
+}
+
+// The command in the manifest runs the spec and no other.
+func TestRepeat(t *testing.T) {
+	dir := t.TempDir()
+	kept.Run(t, []string{"NSTEST_KEEP=" + dir}, "-test.run=TestKept|TestPlain", "-ginkgo.no-color", "-ginkgo.seed=1")
+	_, found := bundles(t, dir)
+	for name, want := range map[string]string{
+		"a_shop_fails__for_sure_": "Ran 1 of 7 Specs", "in_order_fails_second": "Ran 3 of 7 Specs", "TestPlain": "--- FAIL: TestPlain ",
+	} {
+		cmd := exec.Command("sh", "-c", found[name].manifest(t).Repeat)
+		out, _ := cmd.CombinedOutput()
+		if !strings.Contains(string(out), want) || strings.Count(string(out), "\n--- FAIL") > 1 {
+			t.Errorf("%s\n%s, want %s", cmd, out, want)
+		}
+	}
+}
+
+// Of what passes nothing is left.
+func TestNothingIsKeptOfWhatPasses(t *testing.T) {
+	dir := t.TempDir()
+	out, status := kept.Run(t, []string{"NSTEST_KEEP=" + dir, "PASS=1"}, "-test.run=TestKept|TestPasses|TestBeside", "-ginkgo.focus=passes$|passes first")
+	if names, _ := bundles(t, dir); status != 0 || len(names) > 0 || strings.Contains(out, "bundle") {
+		t.Errorf("exit status %d, bundles %q\n%s", status, names, out)
+	}
+}
+
+// Plain tests have bundles too, also those whose process dies, and environments beside a test and in one.
+func TestPlainTestsAreKept(t *testing.T) {
+	for _, artifacts := range []bool{false, true} {
+		dir, out := t.TempDir(), t.TempDir()
+		args := []string{"-test.v=test2json", "-test.run=TestPlain|TestPasses|TestDies|TestBeside|TestWithin"}
+		place := regexp.MustCompile(regexp.QuoteMeta(dir) + `/\S+`)
+		if artifacts {
+			args = append(args, "-test.artifacts", "-test.outputdir="+out)
+			place = regexp.MustCompile(regexp.QuoteMeta(out) + `/_artifacts/\S+`)
+		}
+		text, status := kept.Run(t, []string{"NSTEST_KEEP=" + dir}, args...)
+		if status != 1 {
+			t.Errorf("exit status %d\n%s", status, text)
+		}
+		got, announced := map[string]string{}, map[string]string{}
+		for _, e := range testprogram.Convert(t, text) {
+			switch {
+			case e.Action == "artifacts":
+				announced[e.Test] = e.Path
+			case strings.Contains(e.Output, "nstest bundle: ") && place.MatchString(e.Output):
+				got[e.Test] = place.FindString(e.Output)
+			}
+		}
+		for test, want := range map[string]manifest{
+			"TestPlain":  {State: "failed", Hosts: []string{"self", "web"}},
+			"TestDies":   {State: "died", Hosts: []string{"self"}},
+			"TestBeside": {State: "failed", Hosts: []string{"self", "web"}},
+			"TestWithin": {State: "failed", Hosts: []string{"self"}},
+		} {
+			if artifacts && filepath.Dir(got[test]) != announced[test] {
+				t.Errorf("%s: the artifacts are in %s", got[test], announced[test])
+			}
+			m := bundle(got[test]).manifest(t)
+			if m.Test != test || m.State != want.State || !slices.Equal(m.Hosts, want.Hosts) || m.Ended.IsZero() {
+				t.Errorf("%s: %+v", test, m)
+			}
+		}
+		if len(got) != 4 {
+			t.Errorf("%d tests are kept, want 4\n%s", len(got), text)
+		}
+		m := bundle(got["TestPlain"]).manifest(t)
+		var messages []string
+		for _, f := range m.Failures {
+			messages = append(messages, regexp.MustCompile(`:\d+`).ReplaceAllString(f.Message, ""))
+		}
+		if want := []string{"TestPlain/sub: kept_test.go: no such goods", "kept_test.go: sold nothing"}; !slices.Equal(messages, want) {
+			t.Errorf("failures %q, want %q", messages, want)
+		}
+		within := got["TestWithin"] + "/files/run/nstest-keep/*-sibling/manifest.json"
+		if artifacts {
+			within = announced["TestWithin"] + "/*-sibling/manifest.json"
+		}
+		if found, err := filepath.Glob(within); err != nil || len(found) != 1 {
+			t.Errorf("an environment in a hermetic test: %q, %v", found, err)
+		}
+	}
+}
+
+// A bundle can be read when everything was killed.
+func TestKilledProgramLeavesABundle(t *testing.T) {
+	dir := t.TempDir()
+	cmd := kept.Command(t, []string{"NSTEST_KEEP=" + dir, "HANG=1"}, "-test.run=TestKept", "-ginkgo.focus=hangs")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }()
+	defer func() { _ = cmd.Process.Signal(syscall.SIGKILL) }()
+	var b bundle
+	sees := func(kind, what string) bool {
+		return slices.ContainsFunc(b.events(t), func(e event) bool { return e.Kind == kind && (e.Text == what || slices.Contains(e.Args, what)) })
+	}
+	deadline := time.NewTimer(time.Minute)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatal("the spec does not come to where it hangs")
+		}
+		if paths, err := filepath.Glob(dir + "/*-a_shop_hangs"); err == nil && len(paths) == 1 {
+			b = bundle(paths[0])
+			if _, err := os.Stat(paths[0] + "/events.jsonl"); err == nil && sees("step", "hanging") && sees("start", "sh") {
+				break
+			}
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if m := b.manifest(t); m.Test != "a shop hangs" || m.State != "running" || m.Repeat == "" {
+		t.Errorf("%+v", m)
+	}
+	if !sees("node", "It hangs") || !sees("host", "") {
+		t.Errorf("events: %s", b.text(t, "events.jsonl"))
+	}
+}
+
+// Where there can be no bundles one test says so, and the others run without.
+func TestUnusableDirectory(t *testing.T) {
+	file := t.TempDir() + "/file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for env, want := range map[string]string{
+		"NSTEST_KEEP=" + file:                  "nstest: NSTEST_KEEP=" + file + ": mkdir " + file + ": not a directory\n",
+		"NSTEST_KEEP=" + file + "/x":           "nstest: NSTEST_KEEP=" + file + "/x: mkdir " + file + ": not a directory\n",
+		"NSTEST_KEEP=/tmp/;NSTEST_KEEP_LIMIT=": "",
+	} {
+		if want == "" {
+			env, want = "NSTEST_KEEP_LIMIT=1k", "nstest: NSTEST_KEEP_LIMIT=1k: it is a number of bytes, at least 1048576\n"
+		}
+		vars := []string{env}
+		if strings.Contains(env, "LIMIT") {
+			vars = append(vars, "NSTEST_KEEP="+t.TempDir())
+		}
+		for _, args := range [][]string{
+			{"-test.run=TestKept", "-ginkgo.no-color", "-ginkgo.focus=passes$|passes first"}, {"-test.run=TestPasses", "-test.count=2"}, {"-test.run=TestBeside", "-test.count=2"},
+		} {
+			out, status := kept.Run(t, append(vars, "PASS=1"), args...)
+			if status != 1 || !strings.Contains(out, want) || strings.Count(out, want) > 2 { // Ginkgo says it in the timeline too
+				t.Errorf("%s %q: exit status %d\n%s", env, args, status, out)
+			}
+			if args[0] == "-test.run=TestKept" && !strings.Contains(out, "1 Passed | 1 Failed") || args[0] != "-test.run=TestKept" && strings.Count(out, "--- FAIL") != 1 {
+				t.Errorf("%s %q: not one has failed\n%s", env, args, out)
+			}
+		}
+	}
+}
+
+// A secret is in no file of a bundle; without redaction it is in several.
+func TestRedactedBundles(t *testing.T) {
+	for _, redact := range []string{"", "1"} {
+		dir := t.TempDir()
+		kept.Run(t, []string{"NSTEST_KEEP=" + dir, "REDACT=" + redact}, "-test.run=TestKept", "-ginkgo.focus=for sure")
+		_, found := bundles(t, dir)
+		b := found["a_shop_fails__for_sure_"]
+		with := map[string]bool{}
+		for _, f := range append(b.manifest(t).Files, struct{ Path, What string }{Path: "manifest.json"}) {
+			if strings.Contains(b.text(t, f.Path), "hunter2") {
+				with[f.Path] = true
+			}
+		}
+		if redact == "" && (!with["manifest.json"] || !with["events.jsonl"]) || redact != "" && len(with) > 0 {
+			t.Errorf("REDACT=%s: the secret is in %v", redact, with)
+		}
+		_, err := os.Stat(string(b) + "/files")
+		if _, perr := os.Stat(string(b) + "/capture.pcapng"); (err == nil) != (redact == "") || perr == nil && redact != "" {
+			t.Errorf("REDACT=%s: files: %v, packets: %v", redact, err, perr)
+		}
+	}
+}
