@@ -46,6 +46,31 @@
 // program, its keeper, is PID 1 of a PID namespace that every environment is part of. The keeper is the program's own
 // binary, started again; it begins in this package's init function, before main.
 //
+// # When a test fails
+//
+// With NSTEST_KEEP=DIR in the environment there is a bundle for each attempt at a hermetic spec or test, and for each
+// environment from [New]: a directory in DIR that is written while the test runs, removed when it passes, and named in the
+// reports when it fails. (With the flag -artifacts of go test, that of a failed test is moved to its artifacts.) In it are
+//
+//   - manifest.json: what has failed, and the command for a shell that runs it again
+//   - events.jsonl: what happened when, a line each: nodes, steps, failures, hosts, links, faults, processes, names
+//   - state.json, topology.json, topology.svg, goroutines.txt: how everything was at the first failure, before AfterEach,
+//     DeferCleanup or T.Cleanup; of an environment from New, when it is closed; of a test whose process has died, after that
+//   - capture.pcapng: the last packets of all cables, of each the first 4 KiB
+//   - logs: what processes have printed
+//   - files: what the test has left in /tmp, /var/tmp, /run and /dev/shm of the environment's own host
+//   - cores: core dumps, where the machine's core_pattern is the name of a file
+//
+// The specs of an Ordered container share an environment, and so a bundle, which is named after the first that fails. A
+// spec or test that makes further environments has their bundles among its files. Nothing else is recorded for a spec than
+// for a test; the failure of a subtest is noted when the subtest has ended.
+//
+// A bundle has at most NSTEST_KEEP_LIMIT bytes, by default 128 MiB: an eighth of it are packets, twice, a sixteenth events of
+// the environment, and as many of the test's. The manifest says what was left out. [Redact] keeps secrets out of it.
+//
+// A program that is killed leaves bundles whose manifest has the state "running". They have everything up to then, and are
+// not redacted.
+//
 // # Requirements
 //
 // Linux 5.12 or later (5.11 for ordinary users), with user namespaces where the program is not root. What is missing,

@@ -48,6 +48,9 @@ import (
 //   - In a spec's process a goroutine of ours waits for the suite's, and another one beside a node that takes a context. Who
 //     looks for leaked goroutines (gleak, goleak) needs a snapshot from before, taken in a node without a context.
 //
+// With NSTEST_KEEP=DIR in the environment a report entry "nstest bundle" of each spec that fails names a directory that
+// tells what happened: see the package's documentation.
+//
 // NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger: see Current. NSTEST_SPARES=0 does without the
 // spare process that is otherwise prepared while a spec runs, so that the next one starts sooner.
 //
