@@ -15,6 +15,7 @@ type (
 	FaultState = record.FaultState // of a State
 	Cgroup     = record.Cgroup     // of a State
 	Process    = record.Process    // of a HostState
+	Ended      = record.Ended      // of a HostState
 	OpenFile   = record.OpenFile   // of a Process
 	Socket     = record.Socket     // of a HostState
 	Interface  = record.Interface  // of a HostState

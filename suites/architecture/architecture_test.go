@@ -158,6 +158,7 @@ func TestDangerousImportsHaveOneHome(t *testing.T) {
 		// Clients, to see the fixtures from outside.
 		"github.com/aws":                 {"tests"},
 		"github.com/beevik/ntp":          {"tests"},
+		"github.com/chromedp":            {"tests"}, // a browser, which looks at reports
 		"github.com/coreos/go-oidc":      {"tests"},
 		"github.com/eclipse":             {"tests"},
 		"github.com/go-ldap/ldap":        {"tests"},

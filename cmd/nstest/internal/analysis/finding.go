@@ -119,7 +119,7 @@ func (f *finder) faults() {
 func (f *finder) processes(events []bundle.Event) {
 	failed := f.a.failed()
 	for n, i := range f.a.Items {
-		if i.Kind != Process || i.Level == Normal || !strings.Contains(i.Text, " ended: ") {
+		if i.Kind != Process || i.Level == Normal || i.Took != 0 || i.Lasts {
 			continue
 		}
 		level := i.Level

@@ -42,6 +42,7 @@ var telling = map[string]string{
 // The bounds from which on something is full.
 const (
 	fullPercent   = 97
+	manyDropped   = 10 // packets of an interface: a few are when it comes up
 	waitsForDisk  = "D"
 	waitsForDebug = "T"
 )
@@ -52,6 +53,7 @@ func (f *finder) state() {
 		return
 	}
 	for _, h := range f.a.State.Hosts {
+		f.ended(h)
 		f.mounts(h)
 		f.sockets(h)
 		f.counters(h)
@@ -70,6 +72,16 @@ func (f *finder) state() {
 			if n.State == "FAILED" || n.State == "INCOMPLETE" {
 				f.inState(Odd, h.Name, "neighbours", fmt.Sprintf("%s: nobody says who has %s", h.Name, f.named(n.Addr)), "ARP or neighbour discovery "+strings.ToLower(n.State))
 			}
+		}
+	}
+}
+
+// ended finds processes that have ended badly, of which no event tells.
+func (f *finder) ended(h bundle.HostState) {
+	for _, p := range h.Ended {
+		told := slices.ContainsFunc(f.a.Items, func(i Item) bool { return i.Kind == Process && i.Host == h.Name && i.Process == p.Number && !i.Lasts })
+		if !told {
+			f.inState(Odd, h.Name, "ended", fmt.Sprintf("%s: %s ended: %s", h.Name, clip(commandText(p.Args), 160), p.State), "")
 		}
 	}
 }
@@ -153,7 +165,7 @@ func (f *finder) interfaces(h bundle.HostState) {
 		if i.State == "down" || i.State == "lowerlayerdown" {
 			f.inState(Odd, h.Name, "interfaces", fmt.Sprintf("%s: %s is down", h.Name, i.Name), i.State)
 		}
-		if n := i.RxDropped + i.TxDropped + i.RxErrors + i.TxErrors; n > 0 {
+		if i.RxDropped+i.TxDropped >= manyDropped || i.RxErrors+i.TxErrors > 0 {
 			f.inState(Odd, h.Name, "interfaces", fmt.Sprintf("%s: %s has dropped packets", h.Name, i.Name),
 				fmt.Sprintf("%d received, %d sent, %d and %d errors", i.RxDropped, i.TxDropped, i.RxErrors, i.TxErrors))
 		}

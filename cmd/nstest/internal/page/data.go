@@ -40,6 +40,9 @@ func (v *view) data() (template.JS, error) {
 	if c.Hosts == nil {
 		c.Hosts = []string{}
 	}
+	if len(a.Items) == 0 { // null is no column
+		c.Time, c.Text = []int64{}, []string{}
+	}
 	hosts := map[string]int{}
 	for i, h := range a.Hosts {
 		hosts[h] = i + 1

@@ -21,7 +21,7 @@ type logLine struct {
 
 // The bounds of logs: the last lines of each process, and so many processes.
 const (
-	maxLines = 300
+	maxLines = 100
 	maxLogs  = 500
 )
 

@@ -42,7 +42,7 @@ func (v *view) state() {
 			}
 			t.ID = n.ID + "-" + t.ID
 			t.Label = t.Caption + " of " + h.Name
-			summary = append(summary, fmt.Sprintf("%d %s", t.count, strings.ToLower(t.Caption)))
+			summary = append(summary, fmt.Sprintf("%s %d", strings.ToLower(t.Caption), t.count))
 			n.Tables = append(n.Tables, t)
 		}
 		n.Summary = strings.Join(summary, " · ")
@@ -65,7 +65,7 @@ func (v *view) state() {
 
 // tables are those of a host's state.
 func tables(h bundle.HostState) []*table {
-	return []*table{processes(h), sockets(h), interfaces(h), routes(h), neighbours(h), counters(h), mounts(h), kernel(h)}
+	return []*table{processes(h), ended(h), sockets(h), interfaces(h), routes(h), neighbours(h), counters(h), mounts(h), kernel(h)}
 }
 
 func processes(h bundle.HostState) *table {
@@ -73,6 +73,14 @@ func processes(h bundle.HostState) *table {
 	for _, p := range h.Processes {
 		t.add(strings.HasPrefix(p.State, "Z") || strings.HasPrefix(p.State, "D"), strconv.Itoa(p.PID), strconv.Itoa(p.Parent), p.State, p.Waits, strconv.Itoa(p.UID), strconv.Itoa(p.Threads),
 			bytes(p.RSS), round(p.CPU), round(p.Age), strconv.Itoa(len(p.Files)), strings.Join(p.Args, " "))
+	}
+	return t
+}
+
+func ended(h bundle.HostState) *table {
+	t := &table{ID: "ended", Caption: "Processes that have ended badly", Head: heads("pid>", "how", "command")}
+	for _, p := range h.Ended {
+		t.add(false, strconv.Itoa(p.PID), p.State, strings.Join(p.Args, " "))
 	}
 	return t
 }

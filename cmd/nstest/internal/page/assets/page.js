@@ -25,6 +25,9 @@ function element(tag, name, text, ...children) {
 	return e;
 }
 
+// The text of an item on one line.
+const line = (i) => data.x[i].slice(0, 400).replace(/\s*\n\s*/g, ' ↵ ');
+
 // A moment in words, as exact as the span on screen asks for.
 function clock(us, span) {
 	if (span === undefined) return (us / 1e6).toFixed(4);
@@ -214,7 +217,7 @@ function cell(name, text) {
 const events = new Rows($('events'), 24, 0, (row, i) => {
 	row.classList.add(`l${data.l[i]}`);
 	const to = toOf(i);
-	row.append(cell('t', clock(time[i])), cell('h', to && to !== hostOf(i) ? `${hostOf(i)} → ${to}` : hostOf(i)), cell('k', kindOf(i)), cell('x', data.x[i].slice(0, 400)));
+	row.append(cell('t', clock(time[i])), cell('h', to && to !== hostOf(i) ? `${hostOf(i)} → ${to}` : hostOf(i)), cell('k', kindOf(i)), cell('x', line(i)));
 });
 
 // The conversation: a column for each host that says or hears something, a row for what is said.
@@ -232,7 +235,7 @@ const talk = new Rows($('sequence'), 32, 28, (row, i) => {
 	const width = columnWidth();
 	row.style.width = `${100 + width * column.size}px`;
 	row.append(cell('t', clock(time[i])));
-	const said = cell('said', data.x[i].slice(0, 200));
+	const said = cell('said', line(i));
 	const from = data.h[i], to = data.o[i];
 	let left = 100, right = 100 + width * column.size;
 	const arrow = element('div', 'arrow');
@@ -278,10 +281,10 @@ function columns() {
 // The timeline. A row of it has bars that do not overlap, or ticks; the last row of a lane's bars has what is left.
 const canvas = $('canvas'), scene = $('scene'), stage = $('stage'), pen = canvas.getContext('2d');
 const axis = 24, most = 8;
+let gutter = 128, room = 1; // where times begin, and how much of the canvas they have
 let rows = [], lanes = [], total = 0, rowOf = new Int32Array(count), colours = {}, scale = 1;
 
 const colour = (i) => `var(--${kindOf(i) === 'link' ? 'link-kind' : kindOf(i)})`;
-const gutter = () => narrow.matches ? 64 : 128;
 
 // Which part of a lane an item is in: bars come before ticks.
 const bars = { node: 0, step: 1, fault: 0, process: 0, connection: 1 };
@@ -345,8 +348,8 @@ function palette() {
 }
 
 const paint = (i) => data.l[i] === 2 ? colours.bad : colours[kindOf(i) === 'link' ? 'link-kind' : kindOf(i)];
-const x = (t) => gutter() + (t - span.from) / (span.to - span.from) * (canvas.clientWidth - gutter() - 8);
-const at = (px) => span.from + (px - gutter()) / (canvas.clientWidth - gutter() - 8) * (span.to - span.from);
+const x = (t) => gutter + (t - span.from) / (span.to - span.from) * room;
+const at = (px) => span.from + (px - gutter) / room * (span.to - span.from);
 
 let waiting = false;
 function draw() {
@@ -357,6 +360,8 @@ function draw() {
 
 function render() {
 	const width = scene.clientWidth, height = Math.max(80, Math.min(total, 544));
+	gutter = narrow.matches ? 64 : 128;
+	room = Math.max(1, width - gutter - 8);
 	stage.style.height = `${Math.max(total, height)}px`;
 	scale = devicePixelRatio || 1;
 	if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -372,7 +377,7 @@ function render() {
 	for (const lane of lanes) drawLane(lane, up, width, height);
 	pen.save();
 	pen.beginPath();
-	pen.rect(gutter(), 0, width - gutter(), height);
+	pen.rect(gutter, 0, width - gutter, height);
 	pen.clip();
 	for (const row of rows) if (row.y - up + row.height > axis && row.y - up < height) drawRow(row, up, width);
 	drawFailures(height);
@@ -384,7 +389,7 @@ function render() {
 
 // The distance of the lines of the grid: a round number that leaves room for the texts.
 function grid(width, height) {
-	const wanted = (span.to - span.from) / Math.max(2, (width - gutter()) / 110);
+	const wanted = (span.to - span.from) / Math.max(2, (width - gutter) / 110);
 	const ten = 10 ** Math.floor(Math.log10(Math.max(1, wanted)));
 	const step = [1, 2, 5, 10].map((n) => n * ten).find((n) => n >= wanted) || ten * 10;
 	pen.fillStyle = colours.line;
@@ -412,7 +417,7 @@ function drawLane(lane, up, width, height) {
 	pen.fillRect(0, bottom, width, 1);
 	pen.save();
 	pen.beginPath();
-	pen.rect(0, axis, gutter() - 8, height);
+	pen.rect(0, axis, gutter - 8, height);
 	pen.clip();
 	pen.fillStyle = lane.host ? colours.text : colours.quiet;
 	pen.font = `${lane.host ? 600 : 400} 12px ${colours.sans}`;
@@ -428,8 +433,8 @@ function drawRow(row, up, width) {
 		for (let n = from; n < row.items.length; n++) {
 			const i = row.items[n];
 			if (time[i] > span.to) break;
-			const left = Math.max(gutter() - 4, x(time[i])), right = Math.min(edge, x(endOf(i)));
-			if (right < gutter() || right < until - 0.5) continue;
+			const left = Math.max(gutter - 4, x(time[i])), right = Math.min(edge, x(endOf(i)));
+			if (right < gutter || right < until - 0.5) continue;
 			const wide = Math.max(2, right - left);
 			until = left + wide;
 			pen.fillStyle = paint(i);
@@ -444,7 +449,7 @@ function drawRow(row, up, width) {
 				pen.clip();
 				pen.fillStyle = data.l[i] === 2 ? colours.bad : colours.text;
 				pen.font = `11px ${colours.sans}`;
-				pen.fillText(data.x[i].slice(0, 120), left + 6, y + row.height / 2 + 0.5);
+				pen.fillText(line(i).slice(0, 120), left + 6, y + row.height / 2 + 0.5);
 				pen.restore();
 			}
 		}
@@ -455,7 +460,7 @@ function drawRow(row, up, width) {
 		const i = row.items[n];
 		if (time[i] > span.to) break;
 		const px = Math.round(x(time[i]));
-		if (px < gutter() || px === done && data.l[i] <= level) continue;
+		if (px < gutter || px === done && data.l[i] <= level) continue;
 		done = px;
 		level = data.l[i];
 		pen.fillStyle = paint(i);
@@ -537,7 +542,7 @@ function reach(i) {
 function hit(px, py) {
 	const y = py + scene.scrollTop;
 	const row = rows.find((r) => y >= r.y && y < r.y + r.height);
-	if (!row || px < gutter() || py < axis) return -1;
+	if (!row || px < gutter || py < axis) return -1;
 	const t = at(px), near = at(px + 5) - t;
 	let best = -1, distance = Infinity;
 	for (let n = row.loose ? 0 : Math.max(0, firstAfter(row.items, t - near) - 1); n < row.items.length; n++) {
