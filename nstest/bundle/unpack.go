@@ -20,7 +20,7 @@ const (
 	maxFiles  = 1 << 16
 	maxDepth  = 64
 	maxName   = 4096
-	maxHeader = 8 << 10 // of a file in the archive, in bytes
+	maxHeader = 8 << 10   // of a file in the archive, in bytes
 	maxWindow = 128 << 20 // of memory that zstd asks for: what the zstd program itself accepts by default
 )
 
