@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -13,9 +15,13 @@ import (
 // CaptureConfig says which packets are captured, and where to.
 type CaptureConfig struct {
 	// Path is the file, which is made, or written anew if it exists: a path of the program that calls. It has the format
-	// pcapng, which Wireshark, tshark and tcpdump read. It is required. When Capture fails, no file was made, and one that
-	// exists is as it was, but where the file itself is what the error is about, such as that its disk is full.
+	// pcapng, which Wireshark, tshark and tcpdump read. When Capture fails, no file was made, and one that exists is as it
+	// was, but where the file itself is what the error is about, such as that its disk is full. Path or Writer is required.
 	Path string
+
+	// Writer is written to in the place of a file, by a goroutine, as the packets pass. What it does not take in time is lost,
+	// and if it fails, so is the rest.
+	Writer io.Writer
 
 	// Filter chooses packets by an expression of pcap-filter(7), in which hosts of the environment can be named: "host web
 	// and tcp port 80". Known are the primitives that are about Ethernet, ARP, IPv4, IPv6, TCP, UDP, SCTP and ICMP, and
@@ -25,8 +31,8 @@ type CaptureConfig struct {
 	// Snap is how many bytes of each packet are kept; the filter sees all. Default: all.
 	Snap int
 
-	// Limit is how many bytes the file may have; what comes later is counted and left out. Default: 256 MiB. One that the
-	// beginning of a file has no room in, some 100 bytes, is refused.
+	// Limit is how many bytes the file may have; what comes later is counted and left out. Default: 256 MiB, and none for a
+	// Writer. One that the beginning of a file has no room in, some 100 bytes, is refused.
 	Limit int64
 }
 
@@ -53,6 +59,7 @@ type Capture struct {
 	env    *Env
 	number int
 	path   string
+	copy   *captureCopy // nil for a file
 }
 
 // Capture captures what passes the cable, from when it has returned: what the host sends and what it gets, unaffected by what
@@ -76,7 +83,10 @@ func (e *Env) capture(op string, h *Host, network string, cfg CaptureConfig) (*C
 	if h != nil {
 		p.Host = h.name
 	}
-	if p.Limit == 0 {
+	switch {
+	case p.Limit == 0 && cfg.Writer != nil:
+		p.Limit = math.MaxInt64
+	case p.Limit == 0:
 		p.Limit = defaultCaptureLimit
 	}
 	c, err := e.beginCapture(p, cfg)
@@ -85,10 +95,15 @@ func (e *Env) capture(op string, h *Host, network string, cfg CaptureConfig) (*C
 
 func (e *Env) beginCapture(p wire.CaptureParams, cfg CaptureConfig) (*Capture, error) {
 	switch {
-	case cfg.Path == "":
-		return nil, errors.New("a capture needs a file: set CaptureConfig.Path")
+	case cfg.Path == "" && cfg.Writer == nil:
+		return nil, errors.New("a capture needs a file: set CaptureConfig.Path, or Writer")
+	case cfg.Path != "" && cfg.Writer != nil:
+		return nil, errors.New("a capture has one place to write to: set CaptureConfig.Path or Writer, not both")
 	case cfg.Snap < 0 || cfg.Limit < 0:
 		return nil, fmt.Errorf("snap %d, limit %d: neither can be negative", cfg.Snap, cfg.Limit)
+	}
+	if cfg.Writer != nil {
+		return e.beginCopy(p, cfg.Writer)
 	}
 	file, made, err := openCapture(cfg.Path)
 	if err != nil {
@@ -116,13 +131,16 @@ func openCapture(path string) (file *os.File, made bool, err error) {
 	return file, false, err
 }
 
-// Path is the file.
+// Path is the file; "" if there is a Writer.
 func (c *Capture) Path() string { return c.path }
 
 // Flush returns when everything that passed before is in the file.
 func (c *Capture) Flush() (CaptureStats, error) {
 	var s wire.CaptureStats
 	err := c.env.call(context.Background(), wire.MethodFlush, wire.CaptureResult{Capture: c.number}, &s)
+	if err == nil && c.copy != nil {
+		err = c.copy.await(s.Bytes)
+	}
 	return CaptureStats(s), wrap("flush capture "+c.path, c.env.name, "", err)
 }
 
@@ -131,8 +149,36 @@ func (c *Capture) Flush() (CaptureStats, error) {
 func (c *Capture) Stop() (CaptureStats, error) {
 	var s wire.CaptureStats
 	err := c.env.call(context.Background(), wire.MethodStop, wire.CaptureResult{Capture: c.number}, &s)
-	if errors.Is(err, ErrClosed) || errors.Is(err, unix.ESHUTDOWN) || errors.Is(err, unix.ENOENT) || errors.Is(err, wire.ErrClosed) {
-		return CaptureStats{}, nil
+	if captureIsOver(err) {
+		s, err = wire.CaptureStats{}, nil
+	}
+	if c.copy != nil {
+		if cerr := c.copy.end(); cerr != nil {
+			err = cerr
+		}
 	}
 	return CaptureStats(s), wrap("stop capture "+c.path, c.env.name, "", err)
+}
+
+func captureIsOver(err error) bool {
+	return errors.Is(err, ErrClosed) || errors.Is(err, unix.ESHUTDOWN) || errors.Is(err, unix.ENOENT) || errors.Is(err, wire.ErrClosed)
+}
+
+// Wait returns when the capture has ended and its file is complete: Stop was called, or the environment has ended, or the
+// Writer has failed. The error is the Writer's, or ctx's.
+func (c *Capture) Wait(ctx context.Context) error {
+	var err error
+	if c.copy != nil {
+		select {
+		case <-c.copy.done:
+			err = c.copy.end()
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		return wrap("wait for capture", c.env.name, "", err)
+	}
+	if err = c.env.call(ctx, wire.MethodOver, wire.CaptureResult{Capture: c.number}, nil); captureIsOver(err) {
+		err = nil
+	}
+	return wrap("wait for capture "+c.path, c.env.name, "", err)
 }

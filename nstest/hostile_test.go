@@ -176,7 +176,7 @@ func TestHostileCaptures(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
-	files["pipe"] = w
+	files["pipe"] = r
 	open("directory", dir, os.O_RDONLY)
 	open("read only", filepath.Join(dir, "read"), os.O_RDONLY|os.O_CREATE)
 	open("path", filepath.Join(dir, "read"), unix.O_PATH)

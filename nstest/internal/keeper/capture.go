@@ -25,6 +25,8 @@ type capture struct {
 	device string             // of the host, "" = all
 	filter *pcapfilter.Filter // nil for all packets
 	sink   *sink
+	guests bool          // of a visitor's; guarded by the environment's mutex
+	ended  chan struct{} // closed when it is complete
 
 	mu     sync.Mutex // guards what follows
 	out    *pcapng.Writer
@@ -119,7 +121,7 @@ func checkCaptureFile(file *os.File) error {
 
 // begin makes the file anew, and returns when its beginning is written: that there is no room for it is told at once.
 func (c *capture) begin(ctx context.Context, file *os.File, name string) (err error) {
-	if err := file.Truncate(0); err != nil {
+	if err := empty(file); err != nil {
 		return errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), file.Close())
 	}
 	c.sink = newSink(file)
@@ -138,12 +140,36 @@ func (c *capture) begin(ctx context.Context, file *os.File, name string) (err er
 	return err
 }
 
+// isPipe reports whether a file is the writing end of one, to which a capture may be written too: whoever reads it gets packets
+// as they pass.
+func isPipe(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Mode().Type() != os.ModeNamedPipe {
+		return false
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return false
+	}
+	flags := 0
+	cerr := raw.Control(func(fd uintptr) { flags, err = unix.FcntlInt(fd, unix.F_GETFL, 0) })
+	return cerr == nil && err == nil && flags&(unix.O_ACCMODE|unix.O_PATH) == unix.O_WRONLY
+}
+
+// empty makes a file empty. A pipe has what its reader has not read.
+func empty(file *os.File) error {
+	if isPipe(file) {
+		return nil
+	}
+	return file.Truncate(0)
+}
+
 // maxSnap is more than the largest frame that a tap sees.
 const maxSnap = 1 << 18
 
 // newCapture is a capture into a file that remains the caller's until it begins.
 func (e *environment) newCapture(p wire.CaptureParams, file *os.File) (*capture, error) {
-	if err := checkCaptureFile(file); err != nil {
+	if err := checkCaptureFile(file); err != nil && !isPipe(file) {
 		return nil, err
 	}
 	if p.Limit <= 0 || p.Snap < 0 {
@@ -172,7 +198,7 @@ func (e *environment) newCapture(p wire.CaptureParams, file *os.File) (*capture,
 			device = link.name()
 		}
 	}
-	return &capture{params: p, device: device, filter: filter, seen: map[place]*seen{}, told: map[netip.Addr][]string{}}, nil
+	return &capture{ended: make(chan struct{}), params: p, device: device, filter: filter, seen: map[place]*seen{}, told: map[netip.Addr][]string{}}, nil
 }
 
 // listen has a capture see what passes a network's switch. The mutex is held.
@@ -370,6 +396,22 @@ func (c *capture) flush(ctx context.Context) (wire.CaptureStats, error) {
 	return stats, errors.Join(errs...)
 }
 
+// awaitCapture returns when the capture has ended.
+func (e *environment) awaitCapture(ctx context.Context, number int) error {
+	e.mu.Lock()
+	c := e.captures[number]
+	e.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // stopCapture completes the file.
 func (e *environment) stopCapture(number int) (wire.CaptureStats, error) {
 	e.mu.Lock()
@@ -384,6 +426,7 @@ func (e *environment) stopCapture(number int) (wire.CaptureStats, error) {
 
 // close completes the file, with everything that passed before. It must be called once.
 func (c *capture) close(e *environment) (wire.CaptureStats, error) {
+	defer close(c.ended)
 	var errs []error
 	var lost uint64
 	for _, t := range c.rings() {
@@ -395,6 +438,9 @@ func (c *capture) close(e *environment) (wire.CaptureStats, error) {
 	stats, err := c.complete(e, lost)
 	if serr := c.sink.close(); serr != nil {
 		err = serr // from which the other one follows
+	}
+	if errors.Is(err, unix.EPIPE) { // who has closed the pipe knows
+		err = nil
 	}
 	return stats, errors.Join(append(errs, err)...)
 }
@@ -425,7 +471,7 @@ func (e *environment) closeCaptures(list map[int]*capture) error {
 	var mu sync.Mutex // guards errs
 	for _, c := range list {
 		work.Go(func() {
-			if _, err := c.close(e); err != nil {
+			if _, err := c.close(e); err != nil && !c.guests {
 				mu.Lock()
 				defer mu.Unlock()
 				errs = append(errs, fmt.Errorf("capture: %w", err))

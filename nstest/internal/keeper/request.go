@@ -141,6 +141,8 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 			return wire.Reply{}, errors.Join(err, file.Close())
 		}
 		return wire.Reply{}, e.writeState(ctx, file)
+	case wire.MethodOver:
+		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return nil, nil, e.awaitCapture(ctx, p.Capture) })
 	case wire.MethodTrunk:
 		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:

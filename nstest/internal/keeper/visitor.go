@@ -109,6 +109,7 @@ func (v *visitor) handle(ctx context.Context, req *wire.Request) (wire.Reply, er
 		v.procs[r.Proc] = true
 	case wire.CaptureResult:
 		v.captures[r.Capture] = true
+		v.env.disown(r.Capture)
 	}
 	delete(v.procs, proc.Proc)
 	delete(v.captures, capture.Capture)
@@ -140,6 +141,15 @@ func (v *visitor) clear() error {
 	clear(v.procs)
 	clear(v.captures)
 	return errors.Join(errs...)
+}
+
+// disown makes a capture one of whose file the environment's owner has nothing to know.
+func (e *environment) disown(number int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c := e.captures[number]; c != nil {
+		c.guests = true
+	}
 }
 
 // abandon ends a process, and those of its process group, for which nobody will wait.

@@ -44,6 +44,7 @@ const (
 	MethodCapture     = "capture"     // CaptureParams, a file → CaptureResult
 	MethodFlush       = "flush"       // CaptureResult → CaptureStats
 	MethodStop        = "stop"        // CaptureResult → CaptureStats: the file is complete
+	MethodOver        = "over"        // CaptureResult → nothing, when the capture has ended
 	MethodRecord      = "record"      // RecordParams, files: the events', then two for packets, or the events' alone → nothing
 	MethodState       = "state"       // nothing, one file → nothing: a record.State is in the file
 	MethodTopology    = "topology"    // nothing → TopologyResult
