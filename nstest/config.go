@@ -251,21 +251,28 @@ func (c Config) params(ctx context.Context) (wire.OpenParams, error) {
 
 // addLayers asks for the layers, unless the rest of c makes them pointless.
 func (c Config) addLayers(ctx context.Context, p *wire.OpenParams) error {
-	switch {
-	case c.Layers == nil:
-		return nil
-	case c.Root != "":
-		return errors.New("with Root there are no Layers: name the directory among them, the lowest first")
-	case c.MachineRoot || c.Share.Mount:
+	if c.Layers != nil && c.Root == "" && (c.MachineRoot || c.Share.Mount) {
 		return errors.New("layers need a root of the environment's own: leave out MachineRoot and Share.Mount")
 	}
-	layers, err := c.Layers(ctx)
+	var err error
+	p.Layers, err = layersOf(ctx, c.Root, c.Layers)
+	return err
+}
+
+// layersOf asks for the layers of an environment or host, if it has any.
+func layersOf(ctx context.Context, root string, ask func(context.Context) ([]string, error)) ([]string, error) {
+	switch {
+	case ask == nil:
+		return nil, nil
+	case root != "":
+		return nil, errors.New("with Root there are no Layers: name the directory among them, the lowest first")
+	}
+	layers, err := ask(ctx)
 	if err != nil {
-		return fmt.Errorf("layers: %w", err)
+		return nil, fmt.Errorf("layers: %w", err)
 	}
 	if len(layers) == 0 {
-		return errors.New("layers: there are none, and an environment needs a root: leave Layers out for the machine's own tree")
+		return nil, errors.New("layers: there are none, and a root needs one: leave Layers out for the tree that is there without")
 	}
-	p.Layers = layers
-	return nil
+	return layers, nil
 }

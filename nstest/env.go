@@ -346,7 +346,11 @@ func (e *Env) findHost(name string) (*Host, error) {
 // AddHost makes a host and plugs it in. It is ready when AddHost returns: its name resolves everywhere in the
 // environment, and the first packet arrives.
 func (e *Env) AddHost(cfg HostConfig) (*Host, error) {
-	h, err := e.makeHost(cfg.Name, wire.MethodHost, cfg.params())
+	params, err := cfg.params(context.Background())
+	if err != nil {
+		return nil, wrap("add host", e.name, cfg.Name, err)
+	}
+	h, err := e.makeHost(cfg.Name, wire.MethodHost, params)
 	if err != nil {
 		return nil, wrap("add host", e.name, cfg.Name, err)
 	}

@@ -2,6 +2,7 @@ package nstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,6 +40,22 @@ type HostConfig struct {
 	// NetOnly makes a cheaper host, with a network namespace and nothing else of its own: host name, files and processes
 	// are the environment's.
 	NetOnly bool
+
+	// Root is a directory that becomes the host's root, behind a layer of the host's own, which vanishes with it. It is one that
+	// the program which calls AddHost sees: of the machine, or in a hermetic spec of the spec's own tree. Default: the
+	// environment's tree.
+	//
+	// Such a host has what an environment with that [Config.Root] has: /proc, /sys, /dev, /tmp, /run, and the files of its name
+	// and addresses in /etc, and of the machine what each root of the environment shows, that is Visible, Shared and Devices of
+	// its Config, the program itself, the module or working directory, and Go's own directories. Nothing else of the
+	// environment's tree is there. What is written below a directory of Visible stays the host's own. With the PID namespace
+	// FromSelf, its root reaches the environment's tree all the same, by /proc/PID/root of the processes there.
+	Root string
+
+	// Layers says which directories, stacked, become the host's root in place of Root, as [Config.Layers] does. It is called by
+	// AddHost or AddRouter, in the program that calls these. Any number of hosts may have the same layers. In a hermetic spec
+	// their names can have 4000 bytes in all, and they cannot be in an overlay that is in an overlay.
+	Layers func(context.Context) ([]string, error)
 }
 
 // Sharing says whose a namespace is.
@@ -66,16 +83,21 @@ type Attachment struct {
 	NoGateway bool // a host has no default route there; a router is not the network's gateway
 }
 
-func (c HostConfig) params() wire.HostParams {
-	p := wire.HostParams{Name: c.Name, SharePID: c.PID == FromSelf, ShareIPC: c.IPC == FromSelf, NetOnly: c.NetOnly}
+func (c HostConfig) params(ctx context.Context) (wire.HostParams, error) {
+	p := wire.HostParams{Name: c.Name, SharePID: c.PID == FromSelf, ShareIPC: c.IPC == FromSelf, NetOnly: c.NetOnly, Root: c.Root}
 	for _, a := range c.Networks {
 		p.Networks = append(p.Networks, wire.Attachment(a))
 	}
-	return p
+	if c.NetOnly && (c.Root != "" || c.Layers != nil) {
+		return p, errors.New("a host of nothing but a network has the environment's files: leave out NetOnly for a root of its own")
+	}
+	var err error
+	p.Layers, err = layersOf(ctx, c.Root, c.Layers)
+	return p, err
 }
 
 // A Host is a machine of an environment: network, UTS, mount, and by default PID and IPC namespaces of its own, with
-// its own /run, /tmp, /proc and /sys. The rest of the tree is the environment's. Its methods may be called from any
+// its own /run, /tmp, /proc and /sys. The rest of the tree is the environment's, unless it has a Root or Layers. Its methods may be called from any
 // goroutine.
 type Host struct {
 	env    *Env

@@ -1,6 +1,7 @@
 package nstest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -30,11 +31,18 @@ type RouterConfig struct {
 	Advertise []Advertisement // see Router.Advertise
 	Firewall  Firewall        // see Host.SetFirewall
 	NetOnly   bool            // as in HostConfig
+
+	// Root and Layers give the router a root of its own, as those of HostConfig.
+	Root   string
+	Layers func(context.Context) ([]string, error)
 }
 
-func (c RouterConfig) params() (wire.RouterParams, error) {
-	host := HostConfig{Name: c.Name, Networks: c.Networks, NetOnly: c.NetOnly}
-	p := wire.RouterParams{HostParams: host.params()}
+func (c RouterConfig) params(ctx context.Context) (wire.RouterParams, error) {
+	host, err := HostConfig{Name: c.Name, Networks: c.Networks, NetOnly: c.NetOnly, Root: c.Root, Layers: c.Layers}.params(ctx)
+	p := wire.RouterParams{HostParams: host}
+	if err != nil {
+		return p, err
+	}
 	for _, r := range c.Routes {
 		route, err := r.params()
 		if err != nil {
@@ -78,7 +86,7 @@ func (e *Env) Router(name string) *Router {
 //
 // A host that has taken its device down, or has a default route of its own making, keeps what it has.
 func (e *Env) AddRouter(cfg RouterConfig) (*Router, error) {
-	params, err := cfg.params()
+	params, err := cfg.params(context.Background())
 	if err != nil {
 		return nil, wrap("add router", e.name, cfg.Name, err)
 	}

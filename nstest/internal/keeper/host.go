@@ -214,6 +214,9 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 	if k == self || k == key(e.params.Hostname) || k == "localhost" {
 		return nil, refuse(unix.EEXIST, "host name %q is reserved", p.Name)
 	}
+	if err := checkHostRoot(p); err != nil {
+		return nil, err
+	}
 	cables, err := e.enter(k, p, r)
 	if err != nil {
 		return nil, err
@@ -226,11 +229,16 @@ func (e *environment) makeHost(ctx context.Context, p wire.HostParams, r *routin
 			err = errors.Join(e.cause(err), e.drop(k, h, cables))
 		}
 	}()
+	root, err := e.hostRoot(p, h.own, addresses(cables))
+	if err != nil {
+		return nil, &stepError{"build root", err}
+	}
+	defer func() { err = errors.Join(err, root.close()) }() // the init has attached what it needs of it
 	e.tally()
 	if pl := e.vacant(ctx); pl != nil && p.NetOnly {
 		err = h.build(ctx, e, pl, cables)
 	} else {
-		err = h.furnish(ctx, e, pl, cables)
+		err = h.furnish(ctx, e, pl, cables, root)
 	}
 	if err == nil && r != nil {
 		err = r.begin(h)
@@ -271,8 +279,8 @@ func (h *host) build(ctx context.Context, e *environment, pl *plot, cables []*ca
 }
 
 // furnish makes a host with an init, on a plot if there is one, and with a root unless it has nothing but a network of its
-// own.
-func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*cable) error {
+// own: this one, or where that is nil the environment's with a host's own directories.
+func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*cable, own *hostRoot) error {
 	var kinds ns.Kinds
 	if h.own.UTS {
 		kinds |= ns.Mount | ns.UTS
@@ -299,9 +307,13 @@ func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*
 		sockets(&network, e.server.sysctls)
 	}
 	programs := []*pid1.Program{&network}
-	if kinds.Has(ns.Mount) {
+	switch {
+	case !kinds.Has(ns.Mount):
+	case own == nil:
 		e.root.Host(&root, h.name, h.own, addresses(cables))
 		programs = append(programs, &root)
+	default:
+		programs = append(programs, own.next())
 	}
 	agent, forked, ran, err := e.agent.BeginFork(uintptr(kinds), programs...)
 	if err != nil {
@@ -340,8 +352,14 @@ func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*
 		}
 	}
 	for _, root := range ran[1:] {
-		if _, rerr := root(); err == nil && rerr != nil {
+		files, rerr := root()
+		switch {
+		case err != nil:
+			_ = closeAll(files)
+		case rerr != nil:
 			err = &stepError{"enter root", rerr}
+		case own != nil:
+			err = own.finish(agent, files)
 		}
 	}
 	return cmp.Or(err, served())

@@ -65,11 +65,8 @@ func (e *environment) check(context.Context) error {
 	if err := checkTime(p.Time); err != nil {
 		return err
 	}
-	if len(p.Layers) > 0 && p.Root != "" {
-		return refuse(unix.EINVAL, "a root and layers: one of them is the root")
-	}
-	if len(p.Layers) > maxLayers {
-		return refuse(unix.EINVAL, "%d layers are more than %d", len(p.Layers), maxLayers)
+	if err := checkRoot(p.Root, p.Layers); err != nil {
+		return err
 	}
 	if !e.kinds.Has(ns.Mount) && (p.Root != "" || len(p.Layers) > 0 || len(p.Shared) > 0 || len(p.Devices) > 0) {
 		return refuse(unix.EINVAL, "a root, shared directories and devices need a mount namespace of the environment's own")
@@ -82,6 +79,17 @@ func (e *environment) check(context.Context) error {
 	}
 	if !e.params.Loopback {
 		return checkNetwork(p.Network, nil)
+	}
+	return nil
+}
+
+// checkRoot refuses what cannot be a root, whatever there is in it.
+func checkRoot(root string, layers []string) error {
+	if len(layers) > 0 && root != "" {
+		return refuse(unix.EINVAL, "a root and layers: one of them is the root")
+	}
+	if len(layers) > maxLayers {
+		return refuse(unix.EINVAL, "%d layers are more than %d", len(layers), maxLayers)
 	}
 	return nil
 }
@@ -159,10 +167,18 @@ func (s *server) spawnInit(kinds ns.Kinds, owner int) (agent *pid1.Agent, proc *
 
 func (e *environment) buildRoot(context.Context) error {
 	p := e.params
-	spec := rootfs.Spec{
-		Roots: roots(p), MachineRoot: p.MachineRoot, Layered: p.Visible, ReadOnly: p.ReadOnly,
-		Devices: p.Devices, Hostname: e.hostname(), Uncovered: e.uncovered,
+	if p.MachineRoot && (p.Root != "" || len(p.Layers) > 0 || len(p.Shared) > 0 || len(p.Devices) > 0) {
+		return refuse(unix.EINVAL, "root, shared directories and devices need a root of the environment's own")
 	}
+	var err error
+	e.root, err = e.newRoot(rootfs.Spec{Roots: roots(p.Root, p.Layers), MachineRoot: p.MachineRoot, Hostname: e.hostname()})
+	return err
+}
+
+// newRoot makes a root that shows what every root of the environment does.
+func (e *environment) newRoot(spec rootfs.Spec) (*rootfs.Root, error) {
+	p := e.params
+	spec.Layered, spec.ReadOnly, spec.Devices, spec.Uncovered = p.Visible, p.ReadOnly, p.Devices, e.uncovered
 	if e.lease != nil {
 		spec.UserNS, spec.UID, spec.GID = e.userNS, e.lease.Base, e.lease.Base
 	}
@@ -176,30 +192,25 @@ func (e *environment) buildRoot(context.Context) error {
 			}
 			owner, err := e.server.owner(uid, gid, e.lease.Base)
 			if err != nil {
-				return fmt.Errorf("shared directory %s: %w", s.Path, err)
+				return nil, fmt.Errorf("shared directory %s: %w", s.Path, err)
 			}
 			defer owner.Close()
 			share.Owner = owner
 		}
 		spec.Shares = append(spec.Shares, share)
 	}
-	if p.MachineRoot && (p.Root != "" || len(p.Layers) > 0 || len(p.Shared) > 0 || len(p.Devices) > 0) {
-		return refuse(unix.EINVAL, "root, shared directories and devices need a root of the environment's own")
-	}
-	var err error
-	e.root, err = e.server.machine.NewRoot(spec)
-	return err
+	return e.server.machine.NewRoot(spec)
 }
 
 // maxLayers is one more than what Docker permits. Overlayfs takes 500.
 const maxLayers = 128
 
 // roots are the directories that become the root, the uppermost first. None are the machine's own tree.
-func roots(p wire.OpenParams) []string {
-	if p.Root != "" {
-		return []string{p.Root}
+func roots(root string, layers []string) []string {
+	if root != "" {
+		return []string{root}
 	}
-	list := slices.Clone(p.Layers)
+	list := slices.Clone(layers)
 	slices.Reverse(list)
 	return list
 }

@@ -14,11 +14,17 @@ import (
 // handle answers a request about the environment. Whoever holds the connection may be hostile: requests can name only
 // what is the environment's, and files that come with them are given to processes inside and nothing else.
 func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+	return e.carryOut(ctx, req, false)
+}
+
+// carryOut is handle, for a process inside or for the program that has opened the environment: paths are those of who asks.
+func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bool) (wire.Reply, error) {
 	switch req.Method {
 	case wire.MethodDescribe:
 		return wire.Reply{Result: e.result()}, req.Decode(nil)
 	case wire.MethodHost:
 		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
+			p.Inside = inside
 			h, err := e.addHost(ctx, p)
 			if err != nil {
 				return nil, nil, &wire.Error{Op: "add host", Host: p.Name, Message: err.Error(), Remedy: remedyOf(err), Errno: errnoOf(err), Kind: kindOf(err)}
@@ -81,7 +87,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 	case wire.MethodFlap:
 		return answer(req, func(p wire.FlapParams) (any, []*os.File, error) { return only(e.flapLink(p)) })
 	case wire.MethodRouter:
-		return answer(req, func(p wire.RouterParams) (any, []*os.File, error) { return only(e.addRouter(ctx, p)) })
+		return answer(req, func(p wire.RouterParams) (any, []*os.File, error) {
+			p.Inside = inside
+			return only(e.addRouter(ctx, p))
+		})
 	case wire.MethodRoute:
 		return answer(req, func(p wire.RouteParams) (any, []*os.File, error) { return nil, nil, e.setRoute(p) })
 	case wire.MethodRule:
@@ -187,7 +196,7 @@ func (e *environment) handleInside(ctx context.Context, req *wire.Request) (wire
 	if req.Method == wire.MethodBorrow {
 		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return only(e.borrowInside(p)) })
 	}
-	return e.handle(ctx, req)
+	return e.carryOut(ctx, req, true)
 }
 
 // answer decodes the parameters of a request and carries it out.

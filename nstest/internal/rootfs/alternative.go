@@ -15,29 +15,25 @@ func (s Spec) alternative() bool { return len(s.Roots) > 0 }
 
 // alternative puts an overlay over the root directories of the spec into r.
 func (m *Machine) alternative(r *Root) error {
-	var dirs []string
-	for _, dir := range r.spec.Roots {
-		path, err := m.checked(dir)
-		if err != nil {
-			return &Unfit{fmt.Errorf("%s: %w", r.spec.directory(), err)}
-		}
-		for _, other := range dirs { // overlayfs says no more than ELOOP
-			if within(path, other) || within(other, path) {
-				return &Unfit{fmt.Errorf("layers %s and %s are one in the other: %w", other, path, unix.ELOOP)}
-			}
-		}
-		dirs = append(dirs, path)
+	f := r.spec.Stacked
+	if f != nil {
+		r.add(mounted{file: f, target: "/"})
 	}
 	s, err := newStack()
 	if err != nil {
 		return err
 	}
-	r.built = built{stack: s}
-	f, err := m.stacked(s, dirs, r.spec)
-	if err != nil {
-		return err
+	r.stack = s
+	if f == nil {
+		dirs, err := apart(r.spec.Roots, m.checked)
+		if err != nil {
+			return err
+		}
+		if f, err = m.stacked(s, dirs, r.spec); err != nil {
+			return err
+		}
+		r.add(mounted{file: f, target: "/"})
 	}
-	r.add(mounted{file: f, target: "/"})
 	for _, dir := range append([]string{"/etc"}, private...) {
 		if dir == "/var/tmp" { // it is the tree's own
 			continue
@@ -45,15 +41,33 @@ func (m *Machine) alternative(r *Root) error {
 		if at, err := r.resolve(dir); err != nil {
 			return err
 		} else if at != dir {
-			return &Unfit{fmt.Errorf("%s: its %s is a symbolic link, and has to be a directory of its own, or missing: %w", r.spec.directory(), dir, unix.ELOOP)}
+			return &Unfit{fmt.Errorf("%s: its %s is a symbolic link, and has to be a directory of its own, or missing: %w", directory(r.spec.Roots), dir, unix.ELOOP)}
 		}
 	}
 	return nil
 }
 
+// apart are root directories as checked has them, none of which is below another.
+func apart(roots []string, checked func(string) (string, error)) ([]string, error) {
+	var dirs []string
+	for _, dir := range roots {
+		path, err := checked(dir)
+		if err != nil {
+			return nil, &Unfit{fmt.Errorf("%s: %w", directory(roots), err)}
+		}
+		for _, other := range dirs { // overlayfs says no more than ELOOP
+			if within(path, other) || within(other, path) {
+				return nil, &Unfit{fmt.Errorf("layers %s and %s are one in the other: %w", other, path, unix.ELOOP)}
+			}
+		}
+		dirs = append(dirs, path)
+	}
+	return dirs, nil
+}
+
 // directory is what messages call one of the root directories.
-func (s Spec) directory() string {
-	if len(s.Roots) > 1 {
+func directory(roots []string) string {
+	if len(roots) > 1 {
 		return "layer"
 	}
 	return "root directory"

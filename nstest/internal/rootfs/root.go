@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spec describes the root of one environment.
+// Spec describes the root of one environment, or of one of its hosts.
 type Spec struct {
 	Roots       []string // the directories that become the root, the uppermost first; none are the whole machine
 	MachineRoot bool     // no root of its own: the machine's tree as it is, with private directories
@@ -24,7 +24,9 @@ type Spec struct {
 	Shares      []Share
 	Devices     []string // device nodes below /dev
 	Hostname    string
-	Uncovered   bool // nothing is hidden: for a test that this is noticed
+	Stacked     *os.File // the overlay over Roots, if somebody else has made it already; the root takes it over
+	Further     bool     // it is for the init of a further host, which has a copy of the environment's mount namespace
+	Uncovered   bool     // nothing is hidden: for a test that this is noticed
 	addrs       []netip.Addr
 }
 
@@ -41,7 +43,7 @@ type Unfit struct{ Err error }
 func (u *Unfit) Error() string { return u.Err.Error() }
 func (u *Unfit) Unwrap() error { return u.Err }
 
-// A Root is the root of one environment, ready to be taken on by its init.
+// A Root is the root of one environment or host, ready to be taken on by its init.
 type Root struct {
 	machineResolv string // what an environment on the machine's network resolves names with
 	sharedNet     bool   // the environment is one

@@ -20,7 +20,7 @@ const (
 // Own says which namespaces an init has of its own, and so which file systems it mounts afresh.
 type Own struct{ PID, Net, IPC, UTS bool }
 
-// Enter appends to p what the first init of an environment does to take on the root: put the mounts together, make
+// Enter appends to p what the first init of an environment, or that of a host with a root of its own, does to take it on: put the mounts together, make
 // the private directories, pivot_root(2), and let go of everything else, the layers among it. Mounts made here belong to
 // the environment's user namespace. addrs are what the hostname stands for.
 //
@@ -50,6 +50,9 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 			held.add(mt)
 		}
 		return tree
+	}
+	if r.spec.Further {
+		workplace(next(mounted{ready: true}))
 	}
 	for _, l := range layers {
 		next(mounted{ready: true}).Attach(l, layersDir) // on top of each other: nobody looks for them there
@@ -103,6 +106,16 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 		overlayFile(p, "resolv.conf", r.nameservers(own), "/etc/resolv.conf")
 	}
 	return first
+}
+
+// workplace appends to p what gives the init of a further host, for as long as it puts its root together, the directories
+// that an environment's first one finds in the keeper's workshop. They lie over its copy of the environment's /run. Whatever
+// processes of the environment have made of its mounts, nothing that the init mounts reaches them.
+func workplace(p *pid1.Program) {
+	p.Propagate("/", unix.MS_REC|unix.MS_PRIVATE)
+	p.Mount("workshop", workshop, "tmpfs", plain, "mode=755")
+	p.Mkdir(newRoot, 0o755)
+	p.Mkdir(layersDir, 0o755)
 }
 
 // mkdir appends to p what makes a private directory, relative to the working directory, where the tree may lack it.

@@ -155,7 +155,10 @@ type HostParams struct {
 	Networks []Attachment // none means the environment's first network
 	SharePID bool
 	ShareIPC bool
-	NetOnly  bool // a network namespace and nothing else of its own
+	NetOnly  bool     // a network namespace and nothing else of its own
+	Root     string   // of its own, in place of the environment's tree, as in OpenParams
+	Layers   []string // likewise
+	Inside   bool     `json:"-"` // these are paths inside the environment: the keeper knows who asks
 }
 
 // Attachment is one cable of a host.
