@@ -285,7 +285,9 @@ var _ = Describe("A host's own root", func() {
 			syscall.ENOENT, "build root", "/no"),
 		Entry("one that is not absolute", func([]string) nstest.HostConfig { return nstest.HostConfig{Root: "etc"} }, syscall.EINVAL, "absolute"),
 		Entry("a file", func(dirs []string) nstest.HostConfig { return nstest.HostConfig{Root: dirs[0] + "/busybox"} }, syscall.ENOTDIR, "busybox"),
-		Entry("both", func(dirs []string) nstest.HostConfig { return nstest.HostConfig{Root: dirs[0], Layers: layers(dirs...)} }, nil, "Root", "Layers"),
+		Entry("both", func(dirs []string) nstest.HostConfig {
+			return nstest.HostConfig{Root: dirs[0], Layers: layers(dirs...)}
+		}, nil, "Root", "Layers"),
 		Entry("no layers", func([]string) nstest.HostConfig { return nstest.HostConfig{Layers: layers()} }, nil, "layers", "there are none"),
 		Entry("layers of which nothing is known", func([]string) nstest.HostConfig {
 			return nstest.HostConfig{Layers: func(context.Context) ([]string, error) { return nil, syscall.EIO }}
@@ -293,7 +295,9 @@ var _ = Describe("A host's own root", func() {
 		Entry("a layer within another", func(dirs []string) nstest.HostConfig {
 			return nstest.HostConfig{Layers: layers(dirs[0], filepath.Dir(dirs[0]))}
 		}, syscall.ELOOP, "one in the other"),
-		Entry("too many", func(dirs []string) nstest.HostConfig { return nstest.HostConfig{Layers: layers(slices.Repeat(dirs, 65)...)} },
+		Entry("too many", func(dirs []string) nstest.HostConfig {
+			return nstest.HostConfig{Layers: layers(slices.Repeat(dirs, 65)...)}
+		},
 			syscall.EINVAL, "130 layers", "128"),
 		Entry("nothing but a network", func(dirs []string) nstest.HostConfig { return nstest.HostConfig{Root: dirs[0], NetOnly: true} }, nil, "NetOnly"),
 		Entry("a link in place of /etc", func(dirs []string) nstest.HostConfig {

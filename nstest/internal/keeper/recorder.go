@@ -351,9 +351,14 @@ func (e *environment) recordProcess(number int, p *process) {
 		e.mu.Unlock()
 		e.record(record.Event{
 			Kind: record.KindExit, Host: p.host.name, Process: number, PID: p.child.PID, State: statusText(x.Status), Took: took,
-			OOM: x.Status.Signaled() && x.Status.Signal() == unix.SIGKILL && !signaled && r.oom.killed(),
+			OOM: !signaled && wasKilled(x.Status) && r.oom.killed(),
 		})
 	})
+}
+
+// wasKilled reports whether a process was ended by SIGKILL, or is a shell that tells that of what it has run.
+func wasKilled(s unix.WaitStatus) bool {
+	return s.Signaled() && s.Signal() == unix.SIGKILL || s.Exited() && s.ExitStatus() == 128+int(unix.SIGKILL)
 }
 
 func (e *environment) isClosed() bool {

@@ -40,5 +40,5 @@ type Event struct {
 	Addrs    []string      `json:"addrs,omitempty"`
 	Location string        `json:"location,omitempty"` // file:line
 	Took     time.Duration `json:"took,omitempty"`     // in nanoseconds
-	OOM      bool          `json:"oom,omitempty"`      // the kernel has killed it for lack of memory
+	OOM      bool          `json:"oom,omitempty"`      // the kernel has killed it, or what it has run, for lack of memory
 }

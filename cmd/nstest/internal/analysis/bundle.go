@@ -62,7 +62,7 @@ func Read(b *bundle.Bundle) *Analysis {
 		a.note("%s", o)
 	}
 	a.findHosts()
-	a.Findings = a.find(events)
+	a.Findings = a.find(b, events)
 	return a
 }
 

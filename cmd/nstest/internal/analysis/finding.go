@@ -36,15 +36,17 @@ func (f Finding) force() int {
 const maxFindings = 60
 
 // find finds what stands out.
-func (a *Analysis) find(events []bundle.Event) []Finding {
+func (a *Analysis) find(b *bundle.Bundle, events []bundle.Event) []Finding {
 	f := finder{a: a, at: map[string]int{}}
 	f.faults()
 	f.processes(events)
 	f.conns()
 	f.messages()
+	f.requests()
 	f.queries()
 	f.drops()
 	f.state()
+	f.locks(b)
 	slices.SortStableFunc(f.list, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(y.force(), x.force()), cmp.Compare(y.Level, x.Level))
 	})
@@ -144,17 +146,25 @@ func (f *finder) cgroup() *bundle.Cgroup {
 	return f.a.State.Cgroup
 }
 
-// lastWords is the last line that a process has printed.
+// maxLastWords is how many lines these are.
+const maxLastWords = 6
+
+// lastWords are the last lines that a process has printed.
 func (f *finder) lastWords(events []bundle.Event, process int) string {
 	if process == 0 {
 		return ""
 	}
-	for i := len(events) - 1; i >= 0; i-- {
+	var words []string
+	for i := len(events) - 1; i >= 0 && len(words) < maxLastWords; i-- {
 		if e := events[i]; e.Kind == bundle.KindLog && e.Process == process && strings.TrimSpace(e.Text) != "" {
-			return "its last words: " + strings.TrimSpace(e.Text)
+			words = append(words, strings.TrimSpace(e.Text))
 		}
 	}
-	return ""
+	if words == nil {
+		return ""
+	}
+	slices.Reverse(words)
+	return "its last words: " + strings.Join(words, " ⏎ ")
 }
 
 // conns finds connections that were refused, reset or black-holed.
