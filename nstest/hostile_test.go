@@ -58,6 +58,8 @@ func TestHostileRequests(t *testing.T) {
 			wire.NetworkParams{Name: "n", Prefixes: make([]netip.Prefix, 1000)}, wire.NetworkParams{Name: "n", Trunks: []string{"lan", "lan"}}, wire.NetworkParams{Name: "n", Trunks: []string{"n"}},
 			wire.NetworkParams{Name: "n", Trunks: []string{text}}, wire.NetworkParams{Name: "n", Medium: "vxlan"}, wire.NetworkParams{Name: "n", Medium: "vxlan", Over: "lan", VNI: math.MaxInt},
 			wire.NetworkParams{Name: "n", Medium: "macvlan", Over: "lan", VNI: -1}, wire.NetworkParams{Name: "n", Medium: text, Over: "lan"}},
+		wire.MethodKeyLog: {wire.KeyLogParams{}, wire.KeyLogParams{Lines: "x"}, wire.KeyLogParams{Lines: "\x00\n"}, wire.KeyLogParams{Lines: long + "\n"}},
+		wire.MethodRecord: {wire.RecordParams{}, wire.RecordParams{Limit: math.MaxInt64, Packets: math.MaxInt64}},
 		wire.MethodSpawn: {wire.SpawnParams{}, wire.SpawnParams{Host: "web", Paths: wire.Strings{"/bin/true"}, Args: wire.Strings{"true"}},
 			wire.SpawnParams{Host: "web", Paths: wire.Strings{"/bin/true"}, Args: wire.Strings{"true"}, Credential: true, UID: -1, GID: -1, Terminal: true},
 			wire.SpawnParams{Host: "web", Paths: wire.Strings{long}, Args: wire.Strings{long}, Terminal: true},

@@ -134,6 +134,8 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.flushCapture(ctx, p.Capture)) })
 	case wire.MethodStop:
 		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return only(e.stopCapture(p.Capture)) })
+	case wire.MethodKeyLog:
+		return answer(req, func(p wire.KeyLogParams) (any, []*os.File, error) { return nil, nil, e.logKeys(p) })
 	case wire.MethodRecord:
 		return answer(req, func(p wire.RecordParams) (any, []*os.File, error) {
 			files := req.Files

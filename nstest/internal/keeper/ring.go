@@ -22,6 +22,8 @@ type ring struct {
 	name  string // of the environment
 	spare *sink  // of the file that is not written now
 
+	secrets []byte // of connections, guarded by the mutex of the capture
+
 	mu       sync.Mutex    // guards what follows; taken before that of the capture
 	switches []*lan.Switch // that are listened to
 	ended    bool
@@ -52,6 +54,9 @@ func (c *capture) beginSection() (err error) {
 	clear(c.seen)
 	clear(c.told)
 	c.names = 0
+	if err == nil && len(c.ring.secrets) > 0 {
+		err = c.out.WriteSecrets(c.ring.secrets)
+	}
 	return err
 }
 

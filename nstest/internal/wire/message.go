@@ -47,6 +47,7 @@ const (
 	MethodOver        = "over"        // CaptureResult → nothing, when the capture has ended
 	MethodRecord      = "record"      // RecordParams, files: the events', then two for packets, or the events' alone → nothing
 	MethodState       = "state"       // nothing, one file → nothing: a record.State is in the file
+	MethodKeyLog      = "keylog"      // KeyLogParams → nothing: the captures under way have the lines
 	MethodTopology    = "topology"    // nothing → TopologyResult
 	MethodTrunk       = "trunk"       // TrunkParams → nothing
 	MethodDescribe    = "describe"    // nothing → OpenResult
@@ -319,6 +320,9 @@ type CaptureStats struct {
 	Omitted uint64 // because the file is as large as it may be
 	Bytes   int64  // of the file
 }
+
+// KeyLogParams are lines with secrets of connections, in the format of the files that SSLKEYLOGFILE names.
+type KeyLogParams struct{ Lines string }
 
 // TrunkParams pull or plug the cable between the switches of two networks.
 type TrunkParams struct {
