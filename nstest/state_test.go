@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/hermetic-go/nstest/nstest"
@@ -131,4 +133,57 @@ func TestStateEndsWithItsContext(t *testing.T) {
 		t.Errorf("got %v, %v", s, err)
 	}
 	stateOf(t, env) // the control
+}
+
+func BenchmarkState(b *testing.B) {
+	for _, size := range []struct{ hosts, processes int }{{3, 10}, {50, 50}} {
+		b.Run(fmt.Sprintf("%d hosts %d processes", size.hosts, size.processes), func(b *testing.B) {
+			env := nstest.New(b, nstest.Config{})
+			for i := range size.hosts {
+				h := env.Host(fmt.Sprintf("h%d", i))
+				for p := i; p < size.processes; p += size.hosts {
+					if err := h.Command("sleep", "1000").Start(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			for b.Loop() {
+				if _, err := env.State(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Where a file system may be behind the memory of processes that is served from inside, their arguments are not read.
+func TestStateIsCautious(t *testing.T) {
+	env, err := nstest.Open(t.Context(), nstest.Config{Privileged: true})
+	if errors.Is(err, syscall.EPERM) {
+		t.Skip("only the machine's root gets a privileged environment: run this as root as well")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer env.Close()
+	if err := env.Self().Command("sleep", "1000").Start(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		self := stateOf(t, env).Hosts[0]
+		if !slices.ContainsFunc(self.Errors, func(s string) bool { return strings.Contains(s, "arguments were not read") }) {
+			t.Fatalf("errors %q", self.Errors)
+		}
+		for _, p := range self.Processes {
+			switch {
+			case !strings.HasPrefix(p.Args[0], "[") || p.UID != 0:
+				t.Fatalf("%+v", p)
+			case p.Args[0] == "[sleep]": // by now
+				return
+			}
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("there is no sleep")
+		}
+	}
 }
