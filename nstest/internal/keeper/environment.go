@@ -41,6 +41,7 @@ type environment struct {
 	faults   map[int][][]string
 	flaps    map[int]*flap // numbered as the faults
 	inForce  inForce
+	states   chan struct{}    // takes those who are making a state
 	captures map[int]*capture // likewise
 	visitors int
 	held     *hold // nil while it does not wait
@@ -104,7 +105,7 @@ func Steps() []string {
 // open makes an environment, with plots for hosts to come. When it fails, everything that was made is gone again.
 func (s *server) open(ctx context.Context, params wire.OpenParams, hostsToCome int) (*environment, error) {
 	e := &environment{cell: cell{server: s}, params: params, hostsToCome: hostsToCome, hosts: map[string]*host{}, procs: map[int]*process{},
-		faults: map[int][][]string{}, captures: map[int]*capture{}, zone: &names.Zone{}, ended: make(chan struct{})}
+		faults: map[int][][]string{}, captures: map[int]*capture{}, zone: &names.Zone{}, ended: make(chan struct{}), states: make(chan struct{}, mostStates)}
 	for _, st := range steps {
 		err := ctx.Err()
 		if err == nil {

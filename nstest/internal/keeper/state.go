@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/inspect"
@@ -16,64 +17,100 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How long it may take to look at an environment. What was not seen by then is said, and the looking goes on in the background
-// until what it waits for ends.
+// How long it may take to look at an environment, and then to write what was seen. What was not seen by then is said, and the
+// looking goes on in the background until what it waits for ends.
 const (
 	stateLimit = 10 * time.Second
 	hostLimit  = 2 * time.Second // a host, from when it is its turn
 )
 
-// lookers is how many hosts are looked at at a time.
-const lookers = 16
+// How much memory it may take. Whoever is inside decides how much there is to be seen.
+const (
+	mostLookers = 8        // hosts that are looked at at a time
+	mostStates  = 2        // of an environment that are made at a time
+	mostState   = 64 << 20 // bytes of a state
+)
+
+// A stateFile is record.State as it is written.
+type stateFile struct {
+	record.State
+	Hosts []json.RawMessage `json:"hosts"` // in the place of those of State
+}
 
 // writeState writes the state of the environment to a file, which it takes over.
 func (e *environment) writeState(ctx context.Context, file *os.File) error {
 	if err := checkCaptureFile(file); err != nil {
 		return errors.Join(err, file.Close())
 	}
+	select {
+	case e.states <- struct{}{}:
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), file.Close())
+	}
 	state, err := e.state(ctx)
+	var b []byte
 	if err == nil {
-		err = unwrapPath(file.Truncate(0))
+		b, err = json.Marshal(state)
 	}
 	if err != nil {
+		<-e.states
 		return errors.Join(err, file.Close())
 	}
-	b, err := json.Marshal(state)
-	s := newSink(file)
-	for err == nil && len(b) > 0 {
-		n := min(len(b), maxWaiting/2)
-		if _, err = s.Write(b[:n]); err == nil {
-			err = s.flush(ctx)
-		}
-		b = b[n:]
+	done := make(chan error, 1)
+	go func() { // a file may be slow, or wait for ever
+		defer func() { <-e.states }()
+		done <- replaceContents(file, b)
+	}()
+	late := time.NewTimer(stateLimit)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-late.C:
+		return errSlowFile
 	}
-	return errors.Join(err, s.close())
+}
+
+// replaceContents makes b all that is in a file that is open for appending, or leaves it empty, and closes it.
+func replaceContents(file *os.File, b []byte) error {
+	err := file.Truncate(0)
+	if err == nil {
+		if _, err = file.Write(b); err != nil {
+			_ = file.Truncate(0)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("write the file: %w", unwrapPath(err))
+	}
+	return errors.Join(err, file.Close())
 }
 
 // state is what the environment is like now.
-func (e *environment) state(ctx context.Context) (*record.State, error) {
+func (e *environment) state(ctx context.Context) (*stateFile, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stateLimit, fmt.Errorf("not within %v", stateLimit))
 	defer cancel()
 	views, faults, err := e.views()
 	if err != nil {
 		return nil, err
 	}
-	s := &record.State{Time: time.Now(), Faults: faults}
+	s := &stateFile{State: record.State{Time: time.Now(), Faults: faults}, Hosts: make([]json.RawMessage, len(views))}
 	pids, err := e.assign(ctx, views)
 	if err != nil {
 		s.Errors = append(s.Errors, err.Error())
 	}
-	s.Hosts = make([]record.HostState, len(views))
-	turns := make(chan struct{}, lookers)
+	turns := make(chan struct{}, mostLookers)
+	var size atomic.Int64
 	var work sync.WaitGroup
 	for i, v := range views {
 		work.Go(func() {
 			select {
 			case turns <- struct{}{}:
 				defer func() { <-turns }()
-				s.Hosts[i] = v.look(ctx, pids)
+				s.Hosts[i] = v.tell(ctx, pids, &size)
 			case <-ctx.Done():
-				s.Hosts[i] = record.HostState{Name: v.host.name, Errors: []string{fmt.Sprintf("it was not looked at: %v", context.Cause(ctx))}}
+				s.Hosts[i] = v.unseen("it was not looked at: %v", context.Cause(ctx))
 			}
 		})
 	}
@@ -82,6 +119,27 @@ func (e *environment) state(ctx context.Context) (*record.State, error) {
 	s.Cgroup, notes = e.cgroup()
 	s.Errors = append(s.Errors, notes...)
 	return s, nil
+}
+
+// tell looks at the host and writes what it has seen, if there is room for it: size is that of all hosts together.
+func (v *view) tell(ctx context.Context, pids *processes, size *atomic.Int64) json.RawMessage {
+	if size.Load() > mostState {
+		return v.unseen("it was not looked at: what was seen of other hosts is more than %d bytes", mostState)
+	}
+	b, err := json.Marshal(v.look(ctx, pids))
+	switch {
+	case err != nil:
+		return v.unseen("%v", err)
+	case size.Add(int64(len(b))) > mostState:
+		return v.unseen("what was seen of it and other hosts is more than %d bytes", mostState)
+	}
+	return b
+}
+
+// unseen is a host of which nothing is told, and why.
+func (v *view) unseen(format string, args ...any) json.RawMessage {
+	b, _ := json.Marshal(record.HostState{Name: v.host.name, Errors: []string{fmt.Sprintf(format, args...)}}) // strings cannot fail
+	return b
 }
 
 // views are the hosts that there are, the environment's own first, and the faults in force.

@@ -141,7 +141,7 @@ func (v *view) lookAtNetwork(ctx context.Context) bool {
 	if err != nil {
 		return v.saw(func(*record.HostState) []string { return []string{fmt.Sprintf("network: %v", err)} })
 	}
-	defer n.Close()
+	defer func() { _ = n.Close() }()
 	for _, part := range []struct {
 		name string
 		read func() func(s *record.HostState) []string

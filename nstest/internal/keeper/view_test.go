@@ -2,9 +2,11 @@ package keeper
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
@@ -57,4 +59,26 @@ func TestLookDoesNotWaitForEver(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	v.host.looking <- struct{}{} // which is free when he has gone
+}
+
+// What is told of all hosts together has a limit.
+func TestTellHasALimit(t *testing.T) {
+	var size atomic.Int64
+	told := func() (s record.HostState) {
+		t.Helper()
+		v := newView(t)
+		if err := json.Unmarshal(v.tell(t.Context(), nil, &size), &s); err != nil || s.Name != self {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		return s
+	}
+	if s := told(); len(s.Mounts) == 0 || size.Load() < 100 {
+		t.Errorf("with room: %d bytes, %+v", size.Load(), s)
+	}
+	size.Store(mostState - 1)
+	for range 2 { // one that is found to be too large, and one that is not looked at
+		if s := told(); len(s.Mounts) > 0 || len(s.Errors) != 1 || !strings.Contains(s.Errors[0], "is more than 67108864 bytes") {
+			t.Errorf("without room: %+v", s)
+		}
+	}
 }
