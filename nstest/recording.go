@@ -139,8 +139,8 @@ func (r *recording) without(err error) error {
 	return first
 }
 
-// recordTimeout bounds what is asked of a keeper for a bundle.
-const recordTimeout = 10 * time.Second
+// recordTimeout bounds what is asked of a keeper for a bundle, which bounds that itself by less.
+const recordTimeout = 15 * time.Second
 
 // attach has the keeper record the environment.
 func (r *recording) attach(b *scribe.Bundle) error {

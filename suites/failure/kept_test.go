@@ -35,11 +35,9 @@ type (
 		Files               []struct{ Path, What string }
 	}
 	event struct {
-		Time                     time.Time
-		Kind, Text, State, Host  string
-		Location                 string
-		Args                     []string
-		Process, PID, Took, Addr any `json:"-"`
+		Time                              time.Time
+		Kind, Text, State, Host, Location string
+		Args                              []string
 	}
 )
 
@@ -127,8 +125,14 @@ ENTRY  [FAILED] in [It] - kept_test.go
   In [It] at: kept_test.go
 `
 
-// printed is what may stand before the entry: lines of processes.
-var printedLast = regexp.MustCompile(`(?m)^  What processes have printed last:\n(    .*\n|  \S.* \(pid \d+\):\n)+`)
+// named is what a bundle adds to that.
+const named = `  What processes have printed last:
+  sh on web (pid 2):
+    ready
+    password hunter2
+  nstest bundle - kept_test.go
+    DIR/TIME-a_shop_fails__for_sure_
+`
 
 // With NSTEST_KEEP a spec that fails has a bundle, which all reports name. What else they say is what they say without.
 func TestSpecsAreKept(t *testing.T) {
@@ -138,7 +142,7 @@ func TestSpecsAreKept(t *testing.T) {
 		want       []string
 	}{
 		{"", "", nil},
-		{t.TempDir(), "  nstest bundle - kept_test.go\n    DIR/TIME-a_shop_fails__for_sure_\n", []string{
+		{t.TempDir(), named, []string{
 			"a_shop_fails__for_sure_", "a_shop_passes_in_the_end", "a_shop_passes_in_the_end-attempt-2", "in_order_fails_second",
 		}},
 	} {
@@ -147,14 +151,14 @@ func TestSpecsAreKept(t *testing.T) {
 		if status != 1 || !strings.Contains(out, "FAIL! -- 3 Passed | 3 Failed | 1 Flaked | 0 Pending | 1 Skipped") {
 			t.Fatalf("exit status %d\n%s", status, out)
 		}
-		said := printedLast.ReplaceAllString(console(out, c.dir, "a shop [It] fails (for sure)"), "")
+		said := console(out, c.dir, "a shop [It] fails (for sure)")
 		if diff := cmp.Diff(strings.Replace(failing, "ENTRY", c.entry, 1), said); diff != "" {
 			t.Errorf("NSTEST_KEEP=%q: the console (-want +got)\n%s", c.dir, diff)
 		}
-		named := map[string][]string{} // by the report
+		entries := map[string][]string{} // by the report
 		for _, s := range readReport(t, reports+"/report.json") {
 			for _, e := range s.ReportEntries {
-				named["json"] = append(named["json"], strings.Join([]string{s.LeafNodeText, e.Name, e.StringRepresentation()}, "|"))
+				entries["json"] = append(entries["json"], strings.Join([]string{s.LeafNodeText, e.Name, e.StringRepresentation()}, "|"))
 			}
 		}
 		var junit reporters.JUnitTestSuites
@@ -162,13 +166,13 @@ func TestSpecsAreKept(t *testing.T) {
 		for _, s := range junit.TestSuites[0].TestCases {
 			if s.Properties != nil {
 				for _, p := range s.Properties.Properties {
-					named["junit"] = append(named["junit"], s.Name+"|"+p.Name)
+					entries["junit"] = append(entries["junit"], s.Name+"|"+p.Name)
 				}
 			}
 		}
 		if c.dir == "" {
-			if len(named) > 0 || strings.Contains(out, "bundle") {
-				t.Errorf("without bundles the reports have entries: %v", named)
+			if len(entries) > 0 || strings.Contains(out, "bundle") {
+				t.Errorf("without bundles the reports have entries: %v", entries)
 			}
 			continue
 		}
@@ -186,7 +190,7 @@ func TestSpecsAreKept(t *testing.T) {
 				"[It] a shop fails (for sure)|nstest bundle", "[It] a shop passes in the end|nstest bundle", "[It] a shop passes in the end|nstest bundle",
 				"[It] in order fails second|nstest bundle", "[It] in order fails third|nstest bundle",
 			},
-		}, named); diff != "" {
+		}, entries); diff != "" {
 			t.Errorf("reports (-want +got)\n%s", diff)
 		}
 		checkBundles(t, found)
@@ -214,6 +218,9 @@ func checkBundles(t *testing.T, found map[string]bundle) {
 	if b.text(t, "files/tmp/evidence") != "left" {
 		t.Error("the spec's files are not there")
 	}
+	if got := b.text(t, "logs/web/002-sh.log"); got != "ready\npassword hunter2\n" {
+		t.Errorf("log: %q", got)
+	}
 	if len(m.Omitted) > 0 {
 		t.Errorf("omitted: %q", m.Omitted)
 	}
@@ -228,11 +235,13 @@ func checkBundles(t *testing.T, found map[string]bundle) {
 			told = append(told, strings.Join([]string{e.Kind, e.Host + text, e.State}, "|"))
 		case e.Kind == "start" && e.Host == "web":
 			told = append(told, "start|"+e.Args[0])
+		case e.Kind == "log":
+			told = append(told, "log|"+e.Host+"|"+e.Text)
 		}
 	}
 	if diff := cmp.Diff([]string{
 		"host|self|", "node|BeforeEach|", "node|BeforeEach|passed", "node|It fails (for sure)|", "step|starting a server|",
-		"host|web|", "start|sh", "step|buying|", "failure|hunter2|failed", "node|It fails (for sure)|failed", "node|DeferCleanup (Each)|",
+		"host|web|", "start|sh", "log|web|ready", "log|web|password hunter2", "step|buying|", "failure|hunter2|failed", "node|It fails (for sure)|failed", "node|DeferCleanup (Each)|",
 		"host|web|gone", "node|DeferCleanup (Each)|passed",
 	}, told); diff != "" {
 		t.Errorf("events (-want +got)\n%s", diff)
@@ -403,7 +412,10 @@ func TestUnusableDirectory(t *testing.T) {
 func TestRedactedBundles(t *testing.T) {
 	for _, redact := range []string{"", "1"} {
 		dir := t.TempDir()
-		kept.Run(t, []string{"NSTEST_KEEP=" + dir, "REDACT=" + redact}, "-test.run=TestKept", "-ginkgo.focus=for sure")
+		out, _ := kept.Run(t, []string{"NSTEST_KEEP=" + dir, "REDACT=" + redact}, "-test.run=TestKept", "-ginkgo.focus=for sure")
+		if strings.Contains(out, "password hunter2") != (redact == "") {
+			t.Errorf("REDACT=%s: the console says\n%s", redact, out)
+		}
 		_, found := bundles(t, dir)
 		b := found["a_shop_fails__for_sure_"]
 		with := map[string]bool{}
@@ -412,7 +424,7 @@ func TestRedactedBundles(t *testing.T) {
 				with[f.Path] = true
 			}
 		}
-		if redact == "" && (!with["manifest.json"] || !with["events.jsonl"]) || redact != "" && len(with) > 0 {
+		if redact == "" && (!with["manifest.json"] || !with["events.jsonl"] || !with["logs/web/002-sh.log"]) || redact != "" && len(with) > 0 {
 			t.Errorf("REDACT=%s: the secret is in %v", redact, with)
 		}
 		_, err := os.Stat(string(b) + "/files")

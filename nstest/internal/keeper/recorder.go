@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -160,6 +161,15 @@ func (r *recorder) end() error {
 	r.closed = true
 	r.mu.Unlock()
 	return r.sink.close()
+}
+
+// flushRecord puts what has happened so far into the file, for who wants to read it at a moment: unless the file is slow.
+func (e *environment) flushRecord(ctx context.Context) {
+	if r := e.recorder.Load(); r != nil {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_ = r.sink.flush(ctx) // an error is one of the record, which says so
+	}
 }
 
 // checkRecord refuses what no record can be made with. The files remain the caller's.

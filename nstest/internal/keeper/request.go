@@ -151,6 +151,7 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		if err := req.Decode(nil); err != nil {
 			return wire.Reply{}, errors.Join(err, file.Close())
 		}
+		e.flushRecord(ctx)
 		return wire.Reply{}, e.writeState(ctx, file)
 	case wire.MethodOver:
 		return answer(req, func(p wire.CaptureResult) (any, []*os.File, error) { return nil, nil, e.awaitCapture(ctx, p.Capture) })

@@ -60,7 +60,7 @@ func Begin(parent string, m record.Manifest, limits Limits) (_ *Bundle, err erro
 			err = errors.Join(err, os.RemoveAll(r.dir))
 		}
 	}()
-	if err := r.writeManifest(); err != nil {
+	if err := r.WriteFile(record.ManifestFile, r.encodeManifest()); err != nil {
 		return nil, err
 	}
 	r.events, err = r.appendTo(record.EventsFile)
@@ -304,14 +304,19 @@ func (r *Bundle) omitLocked(format string, args ...any) {
 	r.manifest.Omitted = append(r.manifest.Omitted, fmt.Sprintf(format, args...))
 }
 
-// writeManifest writes the manifest in one step. The mutex is held, or nobody else knows of the recording.
+func (r *Bundle) encodeManifest() []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "\t")
+	_ = enc.Encode(r.manifest) // what it has can be encoded
+	return b.Bytes()
+}
+
+// writeManifest replaces the manifest, in one step. The mutex is held.
 func (r *Bundle) writeManifest() error {
-	data, err := json.MarshalIndent(r.manifest, "", "\t")
-	if err != nil {
-		return err
-	}
 	path := filepath.Join(r.dir, record.ManifestFile)
-	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(path+".new", r.encodeManifest(), 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
