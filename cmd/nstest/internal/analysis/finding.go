@@ -66,7 +66,11 @@ type finder struct {
 
 func (f *finder) add(n Finding) {
 	if i, known := f.at[n.Title]; known {
-		f.list[i].Count += n.Count
+		had := &f.list[i]
+		had.Count += n.Count
+		if n.Detail != "" && len(had.Detail) < 200 && !strings.Contains(had.Detail, n.Detail) {
+			had.Detail = strings.TrimPrefix(had.Detail+"; "+n.Detail, "; ")
+		}
 		return
 	}
 	n.Title, n.Detail = clip(n.Title, 300), clip(n.Detail, 600)
@@ -225,9 +229,11 @@ func (f *finder) messages() {
 // queries finds names that were not found.
 func (f *finder) queries() {
 	for n, i := range f.a.Items {
-		if i.Kind == DNS && i.Level == Bad {
-			f.seen(Bad, n, fmt.Sprintf("DNS: %s asked for %s", cmp.Or(i.To, i.Host, "a host"), i.Text), "") // an answer is to who has asked
+		if i.Kind != DNS || i.Level != Bad {
+			continue
 		}
+		kind, name, _ := strings.Cut(i.Text, " ") // clients ask for A and AAAA at once
+		f.seen(Bad, n, fmt.Sprintf("DNS: %s asked for %s", cmp.Or(i.To, i.Host, "a host"), name), "type "+kind) // an answer is to who has asked
 	}
 }
 
