@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/analysis"
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/plant"
+	"github.com/hermetic-go/nstest/nstest"
 	"github.com/hermetic-go/nstest/nstest/bundle"
 )
 
@@ -157,10 +159,10 @@ func TestBeginningsAndEnds(t *testing.T) {
 	})
 	same(t, "nodes", texts(a, analysis.Node), []string{"0s 10ms  BeforeEach", "20ms 60ms  It", "85ms 5ms  AfterEach", "100ms to the end  never ends"})
 	same(t, "steps", texts(a, analysis.Step), []string{"30ms 10ms  outer", "40ms 10ms  ends with the next one", "50ms 10ms  whole", "70ms 10ms  ends with its node"})
-	same(t, "processes", texts(a, analysis.Process), []string{`1ms 4ms a sleep "two words"`, "2ms to the end a cat", `5ms 0s a sleep "two words" ended: exit status 3`, "6ms 0s b ended: signal: segmentation fault"})
+	same(t, "processes", texts(a, analysis.Process), []string{`1ms 4ms a sleep "two words"`, "2ms to the end a cat", `5ms 0s a ended: exit status 3 — sleep "two words"`, "6ms 0s b ended: signal: segmentation fault"})
 	same(t, "what stands out", findings(a), []string{
 		"bad b: ended: signal: segmentation fault ×1 () -> process at 6ms",
-		`odd a: sleep "two words" ended: exit status 3 ×1 () -> process at 5ms`,
+		`odd a: ended: exit status 3 — sleep "two words" ×1 () -> process at 5ms`,
 	})
 }
 
@@ -196,5 +198,33 @@ func TestWhatIsMissing(t *testing.T) {
 	}
 	if string(a.Drawing) != "<svg/>" || len(a.Capture.Packets) != 8 {
 		t.Errorf("drawing %q, %d packets", a.Drawing, len(a.Capture.Packets))
+	}
+}
+
+// What is beyond bounds is left out, and that is said.
+func TestBounds(t *testing.T) {
+	p := plant.New(t.TempDir())
+	top := nstest.Topology{Name: "huge", Hosts: make([]nstest.TopologyHost, 5000)}
+	if err := p.JSON(bundle.TopologyFile, top); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("ä", 50_000)
+	for i := range 1500 {
+		p.Event(ms, bundle.Event{Kind: bundle.KindLog, Host: fmt.Sprintf("host%d", i), Text: long[:1+i]})
+		p.Event(ms, bundle.Event{Kind: bundle.KindQuery, Host: "web", Text: fmt.Sprintf("A %d.", i), State: "NXDOMAIN"})
+	}
+	p.Event(2*ms, bundle.Event{Kind: bundle.KindLog, Host: "web", Text: long})
+	if err := p.Write(); err != nil {
+		t.Fatal(err)
+	}
+	a := analyse(t, p.Dir)
+	same(t, "notes", a.Notes, []string{"topology.json is not shown: it is too large to be drawn", "1440 more things that stand out are not shown"})
+	if len(a.Hosts) != 1000 || len(a.Findings) != 60 {
+		t.Errorf("%d hosts and %d findings", len(a.Hosts), len(a.Findings))
+	}
+	for _, i := range a.Items {
+		if len(i.Text) > 2010 || !utf8.ValidString(i.Text) {
+			t.Errorf("a text of %d bytes: %q", len(i.Text), i.Text[len(i.Text)-10:])
+		}
 	}
 }

@@ -190,14 +190,13 @@ func (b *builder) start(e bundle.Event, i Item) {
 
 func (b *builder) exit(e bundle.Event, i Item) {
 	level, how := ending(e)
+	i.Kind, i.Level, i.Text = Process, level, "ended: "+how
 	if at, known := b.processes[e.Process]; known {
 		begun := &b.a.Items[at]
 		begun.Took, begun.Lasts, begun.Level = e.Time.Sub(begun.Time), false, level
 		begun.fact("ended", how)
-		i.Text = begun.Text
+		i.Text += " — " + begun.Text
 	}
-	i.Kind, i.Level = Process, level
-	i.Text = strings.TrimSpace(i.Text + " ended: " + how)
 	i.fact("pid", number(e.PID))
 	if e.Took > 0 {
 		i.fact("ran", e.Took.String())

@@ -74,7 +74,10 @@ func (a *Analysis) readTopology(b *bundle.Bundle) {
 	content, err := readFile(b, bundle.TopologyFile)
 	if err == nil {
 		t := &nstest.Topology{}
-		if err = json.Unmarshal(content, t); err == nil {
+		if err = json.Unmarshal(content, t); err == nil && large(t) {
+			err = errors.New("it is too large to be drawn")
+		}
+		if err == nil {
 			a.Topology = t
 			return
 		}
@@ -85,6 +88,15 @@ func (a *Analysis) readTopology(b *bundle.Bundle) {
 	if a.Drawing, err = readFile(b, bundle.DrawingFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		a.note("%s is not shown: %v", bundle.DrawingFile, err)
 	}
+}
+
+// large reports whether a drawing of the topology would take too long, and be of no use.
+func large(t *nstest.Topology) bool {
+	links := 0
+	for _, h := range t.Hosts {
+		links += len(h.Links) + len(h.Routes)
+	}
+	return len(t.Hosts) > 1000 || len(t.Networks) > 500 || links > 20_000 || len(t.Partitions) > 500
 }
 
 func readFile(b *bundle.Bundle, path string) ([]byte, error) {

@@ -232,7 +232,7 @@ func (f *finder) queries() {
 		if i.Kind != DNS || i.Level != Bad {
 			continue
 		}
-		kind, name, _ := strings.Cut(i.Text, " ") // clients ask for A and AAAA at once
+		kind, name, _ := strings.Cut(i.Text, " ")                                                               // clients ask for A and AAAA at once
 		f.seen(Bad, n, fmt.Sprintf("DNS: %s asked for %s", cmp.Or(i.To, i.Host, "a host"), name), "type "+kind) // an answer is to who has asked
 	}
 }

@@ -291,7 +291,7 @@ func jumps(p *tab) {
 	p.do(chromedp.Click(`//button[.="All its packets"]`))
 	p.until(shown + ` === 5`) // the connection, two things that were said, and two packets
 	// From a finding to the log line, to the logs, and back to the timeline.
-	p.do(chromedp.Click(`//a[starts-with(., "db: postgres")]`))
+	p.do(chromedp.Click(`//a[starts-with(., "db: ended")]`))
 	p.until(selected + `.includes('signal: killed')`)
 	p.do(chromedp.Click(`//button[.="All its lines"]`))
 	p.until(shown + ` === 2`)

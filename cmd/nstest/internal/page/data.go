@@ -66,6 +66,9 @@ func (v *view) data() (template.JS, error) {
 		c.Host, c.To = append(c.Host, hosts[i.Host]), append(c.To, hosts[i.To])
 		c.Proc, c.Conn, c.Packet, c.Fault = append(c.Proc, i.Process), append(c.Conn, i.Conn), append(c.Packet, i.Packet), append(c.Fault, i.Fault)
 		for _, f := range i.Facts {
+			if room -= len(f.Value); room < 0 {
+				break
+			}
 			c.Facts[n] = append(c.Facts[n], [2]string{f.Name, f.Value})
 		}
 	}

@@ -22,7 +22,8 @@ type logLine struct {
 // The bounds of logs: the last lines of each process, and so many processes.
 const (
 	maxLines = 100
-	maxLogs  = 500
+	maxLogs  = 300
+	manyLogs = 50 // of the further ones lines are cut
 )
 
 // logs are those of the processes that have printed anything, in the order in which they have begun to.
@@ -53,6 +54,9 @@ func (v *view) logs() {
 		l := &v.Logs[at]
 		l.count++
 		line := logLine{At: v.at(i.Time), Text: i.Text, Href: item(n)}
+		if len(v.Logs) > manyLogs {
+			line.Text = clip(line.Text, 200)
+		}
 		for _, f := range i.Facts {
 			line.Err = line.Err || f.Name == "stream" && f.Value == "stderr"
 		}

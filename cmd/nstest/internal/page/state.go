@@ -16,6 +16,9 @@ type host struct {
 	Errors            []string
 }
 
+// maxHosts is of how many hosts the state is shown.
+const maxHosts = 300
+
 // stateID is the id of a table of a host's state.
 func (v *view) stateID(name, table string) string {
 	if v.a.State == nil {
@@ -33,8 +36,8 @@ func (v *view) state() {
 	if !s.Time.IsZero() {
 		v.StateAt = v.at(s.Time)
 	}
-	for i, h := range s.Hosts {
-		n := host{ID: fmt.Sprintf("state-%d", i), Name: h.Name, Errors: h.Errors}
+	for i, h := range s.Hosts[:min(len(s.Hosts), maxHosts)] {
+		n := host{ID: fmt.Sprintf("state-%d", i), Name: clip(h.Name, maxName), Errors: h.Errors[:min(len(h.Errors), maxNotes)]}
 		var summary []string
 		for _, t := range tables(h) {
 			if t.count == 0 {
@@ -47,6 +50,9 @@ func (v *view) state() {
 		}
 		n.Summary = strings.Join(summary, " · ")
 		v.Hosts = append(v.Hosts, n)
+	}
+	if more := len(s.Hosts) - maxHosts; more > 0 {
+		v.a.Notes = append(v.a.Notes, fmt.Sprintf("the state of %d more hosts is not shown", more))
 	}
 	if c := s.Cgroup; c != nil {
 		t := &table{Label: "Control group", Caption: "Control group", Head: heads("of the whole environment", "value>")}

@@ -36,11 +36,12 @@ type report struct {
 // Add adds a bundle, whose own page is in a file beside the summary's; file is its name.
 func (s *Summary) Add(a *analysis.Analysis, file string) {
 	r := report{Manifest: a.Manifest, Href: (&url.URL{Path: "./" + file}).String()}
-	r.Test = cmp.Or(r.Test, "(a test without a name)")
+	r.Test = clip(cmp.Or(r.Test, "(a test without a name)"), maxName)
+	r.Suite, r.Package, r.State = clip(r.Suite, maxName), clip(r.Package, maxName), clip(r.State, maxName)
 	where := []string{r.Suite, r.Package}
 	if len(r.Failures) > 0 {
 		r.Message = clip(r.Failures[0].Message, 2000)
-		where = append(where, r.Failures[0].Location)
+		where = append(where, clip(r.Failures[0].Location, maxName))
 	}
 	if !r.Began.IsZero() {
 		where = append(where, r.Began.UTC().Format("2006-01-02 15:04:05 UTC"))

@@ -62,11 +62,13 @@ const (
 	maxFailures = 20
 	maxNotes    = 100
 	maxMessage  = 64 << 10 // bytes
+	maxName     = 2000     // bytes
 )
 
 func newView(b *bundle.Bundle, a *analysis.Analysis) (*view, error) {
 	m := a.Manifest
-	m.Test = cmp.Or(m.Test, "(a test without a name)")
+	m.Test = clip(cmp.Or(m.Test, "(a test without a name)"), maxName)
+	m.Suite, m.Package, m.State, m.Repeat = clip(m.Suite, maxName), clip(m.Package, maxName), clip(m.State, maxName), clip(m.Repeat, maxMessage)
 	v := &view{Title: m.Test + " · " + m.State, Policy: policy(js), CSS: template.CSS(css), JS: template.JS(js), Path: b.Path(), Manifest: m, a: a}
 	v.base = m.Began
 	if len(a.Items) > 0 && (v.base.IsZero() || a.Items[0].Time.Before(v.base)) {
@@ -139,8 +141,8 @@ func round(d time.Duration) string {
 
 func (v *view) failures() {
 	for _, f := range v.Manifest.Failures[:min(len(v.Manifest.Failures), maxFailures)] {
-		f.Message, f.Stack = clip(f.Message, maxMessage), clip(f.Stack, maxMessage)
-		f.State = cmp.Or(f.State, v.Manifest.State)
+		f.Message, f.Stack, f.Location, f.Node = clip(f.Message, maxMessage), clip(f.Stack, maxMessage), clip(f.Location, maxName), clip(f.Node, maxName)
+		f.State = clip(cmp.Or(f.State, v.Manifest.State), maxName)
 		n := failure{Failure: f}
 		if !f.Time.IsZero() {
 			n.At = v.at(f.Time)

@@ -228,7 +228,7 @@ const column = new Map();
 for (let i = 0; i < count; i++) if (speaking.has(data.k[i])) for (const h of [data.h[i], data.o[i]]) if (h) column.set(h, 0);
 [...column.keys()].sort((a, b) => a - b).forEach((h, n) => column.set(h, n));
 const narrow = matchMedia('(max-width: 600px)');
-const columnWidth = () => Math.max(narrow.matches ? 110 : 150, Math.min(260, ($('sequence').clientWidth - 110) / Math.max(1, column.size)));
+const columnWidth = () => Math.max(narrow.matches ? 110 : 150, Math.min(340, ($('sequence').clientWidth - 110) / Math.max(1, column.size)));
 const columnAt = (h) => 100 + columnWidth() * ((column.get(h) || 0) + 0.5);
 
 const talk = new Rows($('sequence'), 32, 28, (row, i) => {
@@ -252,8 +252,14 @@ const talk = new Rows($('sequence'), 32, 28, (row, i) => {
 	}
 	row.classList.add(`l${data.l[i]}`);
 	said.setAttribute('aria-label', `${hostOf(i)}${toOf(i) ? ' to ' + toOf(i) : ''}: ${data.x[i].slice(0, 200)}`);
-	said.style.left = arrow.style.left = `${left}px`;
-	said.style.width = arrow.style.width = `${right - left}px`;
+	said.style.left = `${left}px`;
+	said.style.width = `${right - left}px`;
+	if (data.x[i].endsWith('(lost)')) { // it comes half the way
+		arrow.classList.add('lost');
+		if (arrow.classList.contains('right')) right = (left + 2 * right) / 3; else left = (2 * left + right) / 3;
+	}
+	arrow.style.left = `${left}px`;
+	arrow.style.width = `${right - left}px`;
 	said.style.color = arrow.style.color = data.l[i] === 2 ? 'var(--bad)' : colour(i);
 	row.append(arrow, said);
 });
