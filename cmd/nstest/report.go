@@ -104,9 +104,9 @@ func (c *reportCommand) one(sys *system, path, file string) (*analysis.Analysis,
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
 	a := analysis.Read(b)
-	return a, c.write(sys, file, func(w io.Writer) error { return page.Write(w, b, a, buildVersion()) })
+	err = c.write(sys, file, func(w io.Writer) error { return page.Write(w, b, a, buildVersion()) })
+	return a, errors.Join(err, b.Close())
 }
 
 // write writes a file as a whole, or leaves what was there.

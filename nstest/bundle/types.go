@@ -2,28 +2,66 @@ package bundle
 
 import "github.com/hermetic-go/nstest/nstest/internal/record"
 
-// What a bundle holds.
 type (
-	Manifest   = record.Manifest   // of manifest.json
-	Failure    = record.Failure    // of a Manifest
-	Machine    = record.Machine    // of a Manifest
-	File       = record.File       // of a Manifest
-	Event      = record.Event      // of events.jsonl
-	Kind       = record.Kind       // of an Event
-	State      = record.State      // of state.json
-	HostState  = record.HostState  // of a State
-	FaultState = record.FaultState // of a State
-	Cgroup     = record.Cgroup     // of a State
-	Process    = record.Process    // of a HostState
-	Ended      = record.Ended      // of a HostState
-	OpenFile   = record.OpenFile   // of a Process
-	Socket     = record.Socket     // of a HostState
-	Interface  = record.Interface  // of a HostState
-	Route      = record.Route      // of a HostState
-	Neighbour  = record.Neighbour  // of a HostState
-	Counter    = record.Counter    // of a HostState
-	Mount      = record.Mount      // of a HostState
-	Statistic  = record.Statistic  // of a HostState or Cgroup
+	// A Manifest is what manifest.json holds: what the bundle is about.
+	Manifest = record.Manifest
+
+	// A Failure is one of a Manifest's failures.
+	Failure = record.Failure
+
+	// A Machine is where it happened, of a Manifest.
+	Machine = record.Machine
+
+	// A File is a file of the bundle, of a Manifest.
+	File = record.File
+
+	// An Event is a line of events.jsonl: something that has happened.
+	Event = record.Event
+
+	// A Kind says what an Event is about.
+	Kind = record.Kind
+
+	// A State is what state.json holds: what the environment was like at a moment.
+	State = record.State
+
+	// A HostState is what a host was like, of a State.
+	HostState = record.HostState
+
+	// A FaultState is a fault that was in force, of a State.
+	FaultState = record.FaultState
+
+	// A Cgroup is what the environment's control group says, of a State.
+	Cgroup = record.Cgroup
+
+	// A Process is one of a HostState's processes.
+	Process = record.Process
+
+	// An Ended is a process that has ended badly, of a HostState.
+	Ended = record.Ended
+
+	// An OpenFile is a file that a Process has open.
+	OpenFile = record.OpenFile
+
+	// A Socket is one of a HostState's sockets.
+	Socket = record.Socket
+
+	// An Interface is one of a HostState's network interfaces.
+	Interface = record.Interface
+
+	// A Route is one of a HostState's routes.
+	Route = record.Route
+
+	// A Neighbour is an entry of a HostState's tables of neighbours.
+	Neighbour = record.Neighbour
+
+	// A Counter is a rule of nftables that counts, of a HostState.
+	Counter = record.Counter
+
+	// A Mount is one of a HostState's mounts.
+	Mount = record.Mount
+
+	// A Statistic is one of the kernel's counters, of a HostState or Cgroup.
+	Statistic = record.Statistic
 )
 
 // Version is that of the layout of bundles.

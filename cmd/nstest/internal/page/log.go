@@ -11,7 +11,7 @@ type log struct {
 	ID, Host, Command, Summary, Omitted string
 	Lines                               []logLine
 
-	count, bad int
+	count int
 }
 
 type logLine struct {

@@ -70,7 +70,6 @@ type ranking struct {
 type ranked struct {
 	Cells []string
 	Links []link
-	count int
 }
 
 type link struct{ Text, Href string }
