@@ -239,7 +239,7 @@ func ambiguous(list []Listing) error {
 	return &wire.Error{Errno: uint32(unix.EEXIST), Message: fmt.Sprintf("%d environments are called like that", len(list)), Remedy: "name one of them by its id:\n" + strings.Join(names, "\n")}
 }
 
-// Release ends the wait of a test that has failed with NSTEST_HOLD. Nothing happens if none waits.
+// Release ends the wait of a test that has failed with NSTEST_HOLD. The error is fs.ErrNotExist if none waits.
 func (e *Env) Release() error {
 	return wrap("release environment", e.name, "", e.call(context.Background(), wire.MethodRelease, nil, nil))
 }

@@ -48,6 +48,9 @@ type commandLine struct {
 	Run     runCommand     `cmd:"" help:"Run a command in a fresh environment."`
 	Shell   shellCommand   `cmd:"" help:"Start an interactive shell, or another command, on a terminal in a fresh environment."`
 	LS      lsCommand      `cmd:"" name:"ls" help:"List the environments of running programs."`
+	Enter   enterCommand   `cmd:"" help:"Start a shell, or another command, in the environment of a running program."`
+	Capture captureCommand `cmd:"" help:"Write the packets of a running program's environment to a file, or to standard output as they pass."`
+	Release releaseCommand `cmd:"" help:"Let a test go on that has failed with NSTEST_HOLD=1 and waits."`
 	Doctor  doctorCommand  `cmd:"" help:"Find out what this machine can do, what is missing, and what to do about it."`
 	GC      gcCommand      `cmd:"" name:"gc" help:"Restore network devices of the machine that killed programs had borrowed."`
 	Conform conformCommand `cmd:"" help:"Find out which properties of isolation hold on this kernel, or what isolates this process."`
@@ -95,6 +98,9 @@ var usage = map[string]string{
 	"run":     "nstest run [flags] -- COMMAND [ARGUMENT...]",
 	"shell":   "nstest shell [flags] [-- COMMAND [ARGUMENT...]]",
 	"ls":      "nstest ls [--json]",
+	"enter":   "nstest enter [flags] ENV[/HOST] [-- COMMAND [ARGUMENT...]]",
+	"capture": "nstest capture [flags] ENV[/HOST[/NETWORK]] [EXPRESSION...]",
+	"release": "nstest release ENV",
 	"doctor":  "nstest doctor [--json]",
 	"gc":      "nstest gc",
 	"conform": "nstest conform [--json FILE] [--label EXPRESSION]... [-v]\n       nstest conform --target [--json FILE] [-v]\n       nstest conform diff BEFORE AFTER",

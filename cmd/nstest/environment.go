@@ -12,10 +12,8 @@ import (
 
 // environmentFlags say what the environment of a command is like, and who the command is there.
 type environmentFlags struct {
+	commandFlags
 	Hostname string   `placeholder:"NAME" help:"The machine's name inside. Default: self."`
-	UID      *int     `name:"uid" placeholder:"N" help:"Run as user and group N of the environment. Default: 0, its root."`
-	Chdir    string   `placeholder:"DIR" help:"Start in DIR. Default: the current directory where it is visible, else /."`
-	Env      []string `short:"e" sep:"none" placeholder:"NAME=VALUE" help:"Set an environment variable; the others pass. Repeatable."`
 	RW       []string `name:"rw" sep:"none" placeholder:"DIR[:TARGET]" help:"Let the directory be written through, at TARGET or its own place. Repeatable."`
 	Visible  []string `sep:"none" placeholder:"PATH" help:"Show PATH although it lies in a home, /tmp or /run. What is written there vanishes. Repeatable."`
 	Root     string   `placeholder:"DIR" help:"Use DIR as the file tree, behind a layer that vanishes. Default: the machine's, without secrets and homes."`
@@ -74,7 +72,6 @@ func (f *environmentFlags) contradiction() error {
 		text  string
 	}{
 		{f.IDCount < 0, "--id-count is negative"},
-		{f.UID != nil && *f.UID < 0, "--uid is negative"},
 		{f.NoUser && !f.Privileged, "--no-user gives the command the rights of the machine's root: add --privileged if that is meant"},
 		{f.Privileged && f.IDCount > 0, "--id-count has no effect with --privileged: the ids are the machine's"},
 		{len(f.CapAdd) > 0 && len(f.CapDrop) == 0, "--cap-add alone adds nothing, because root inside has every capability: say what to take with --cap-drop, for instance ALL"},
@@ -87,12 +84,7 @@ func (f *environmentFlags) contradiction() error {
 			return errors.New(c.text)
 		}
 	}
-	for _, e := range f.Env {
-		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
-			return fmt.Errorf("--env %s: give it as NAME=VALUE", e)
-		}
-	}
-	return nil
+	return f.check()
 }
 
 // directory is the absolute path of one. Symbolic links that lead there are resolved; one that it is itself is left for

@@ -4,12 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 
-	"github.com/hermetic-go/nstest/cmd/nstest/internal/look"
 	"github.com/hermetic-go/nstest/nstest"
 	"golang.org/x/sys/unix"
 )
@@ -71,40 +67,3 @@ func (f *environmentFlags) acceptable(sys *system, env *nstest.Env, list []nstes
 
 // isRoot reports whether SUDO_UID names no ordinary user.
 func isRoot(uid string) bool { return uid == "" || uid == "0" }
-
-// configure makes the flags that are about the command true of cmd.
-func (f *environmentFlags) configure(cmd *nstest.Cmd, sys *system) error {
-	cmd.Env = append(sys.Environ(), f.Env...)
-	if f.Chdir != "" {
-		dir, err := filepath.Abs(f.Chdir)
-		if err != nil {
-			return fmt.Errorf("--chdir: %w", err)
-		}
-		cmd.Dir = dir
-		cmd.Env = append(cmd.Env, "PWD="+dir)
-	}
-	if f.UID != nil {
-		cmd.User = &nstest.User{UID: *f.UID, GID: *f.UID}
-	}
-	mask, err := umask()
-	if err != nil {
-		return err
-	}
-	cmd.Umask = &mask
-	return nil
-}
-
-// umask is that of this process. umask(2) could only tell it by changing it for every thread.
-func umask() (int, error) {
-	status, err := look.Lines("/proc/self/status")
-	if err != nil {
-		return 0, fmt.Errorf("read umask: %w", err)
-	}
-	for _, line := range status {
-		if value, ok := strings.CutPrefix(line, "Umask: "); ok {
-			mask, err := strconv.ParseUint(value, 8, 32)
-			return int(mask), err
-		}
-	}
-	return 0o022, nil // Linux before 4.7 does not tell
-}

@@ -75,8 +75,11 @@ func (c *runCommand) command(ctx context.Context, sys *system, env *nstest.Env, 
 		sys.warnf("the command was ended after %v", c.Timeout)
 		return exitStatus(statusTimeout)
 	}
-	return waitStatus(err)
+	return waitStatus(err, keeperKilled)
 }
+
+// keeperKilled is why an environment of ours ends before its command.
+const keeperKilled = "the environment ended before the command: its keeper was killed, perhaps for want of memory (dmesg)"
 
 // operands are the command and its arguments, without the -- that may stand before them.
 func operands(args []string) []string {
@@ -86,14 +89,14 @@ func operands(args []string) []string {
 	return args
 }
 
-// waitStatus is how a command ended.
-func waitStatus(err error) error {
+// waitStatus is how a command ended. closed says what has happened if its environment did.
+func waitStatus(err error, closed string) error {
 	var ended *nstest.ExitError
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, nstest.ErrClosed):
-		return errors.New("the environment ended before the command: its keeper was killed, perhaps for want of memory (dmesg)")
+		return errors.New(closed)
 	case !errors.As(err, &ended):
 		return err
 	case ended.Exited():

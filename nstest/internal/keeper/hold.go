@@ -3,6 +3,8 @@ package keeper
 import (
 	"context"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A hold is an environment's wait for somebody to release it.
@@ -44,16 +46,17 @@ func (e *environment) hold(ctx context.Context) error {
 	}
 }
 
-// letGo ends the wait. Nothing is wrong where nobody waits.
+// letGo ends the wait.
 func (e *environment) letGo() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.closedError(); err != nil {
 		return err
 	}
-	if e.held != nil {
-		close(e.held.released)
-		e.held = nil
+	if e.held == nil {
+		return refuse(unix.ENOENT, "nobody waits for that")
 	}
+	close(e.held.released)
+	e.held = nil
 	return nil
 }
