@@ -357,7 +357,7 @@ func (h *host) furnish(ctx context.Context, e *environment, pl *plot, cables []*
 		case err != nil:
 			_ = closeAll(files)
 		case rerr != nil:
-			err = &stepError{"enter root", rerr}
+			err = own.failure(rerr)
 		case own != nil:
 			err = own.finish(agent, files)
 		}

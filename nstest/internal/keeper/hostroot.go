@@ -1,8 +1,10 @@
 package keeper
 
 import (
+	"errors"
 	"net/netip"
 	"os"
+	"strings"
 
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/rootfs"
@@ -81,6 +83,15 @@ func (r *hostRoot) finish(agent *pid1.Agent, files []*os.File) error {
 		}
 	}
 	return nil
+}
+
+// failure is err of a program of the host's init.
+func (r *hostRoot) failure(err error) error {
+	var call *pid1.CallError
+	if r != nil && r.inside && errors.As(err, &call) && call.Errno == unix.EINVAL && strings.HasPrefix(call.Name, "mount overlay") {
+		return &stepError{"build root", refuse(unix.EINVAL, "the file system of its directories cannot be below a further overlay: put them below /tmp (%v)", err)}
+	}
+	return &stepError{"enter root", err}
 }
 
 func (r *hostRoot) close() error {

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handle answers a request about the environment. Whoever holds the connection may be hostile: requests can name only
-// what is the environment's, and files that come with them are given to processes inside and nothing else.
+// handle answers a request about the environment from a program on the machine, whose user is the keeper's.
 func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply, error) {
 	return e.carryOut(ctx, req, false)
 }
 
-// carryOut is handle, for a process inside or for the program that has opened the environment: paths are those of who asks.
+// carryOut answers a request about the environment, from inside or not. Whoever holds the connection may be hostile: requests
+// can name only what is the environment's, and files that come with them are given to processes inside and nothing else.
+// Directories that are to be a root are those of who asks: where that is a process inside, the keeper itself looks at none.
 func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bool) (wire.Reply, error) {
 	switch req.Method {
 	case wire.MethodDescribe:
