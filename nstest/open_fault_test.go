@@ -70,7 +70,7 @@ func filesOf(pid int) (map[string]int, error) {
 	for _, e := range entries {
 		if target, err := os.Readlink(dir + "/" + e.Name()); err == nil {
 			sort, _, _ := strings.Cut(target, ":[")
-			count[sort]++
+			count[strings.TrimRight(sort, "0123456789")]++ // layers are numbered where overlayfs needs names for them
 		}
 	}
 	return count, nil
