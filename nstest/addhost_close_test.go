@@ -13,6 +13,7 @@ import (
 
 // Whoever makes hosts while the environment is closed is told that, at whatever step it was.
 func TestHostsWhileTheEnvironmentCloses(t *testing.T) {
+	root := t.TempDir()
 	for round := range 10 {
 		env, err := nstest.Open(context.Background(), nstest.Config{})
 		if err != nil {
@@ -23,7 +24,11 @@ func TestHostsWhileTheEnvironmentCloses(t *testing.T) {
 		for k := range 4 {
 			work.Go(func() {
 				for i := 0; ; i++ {
-					_, err := env.AddHost(nstest.HostConfig{Name: fmt.Sprintf("h%d-%d", k, i)})
+					cfg := nstest.HostConfig{Name: fmt.Sprintf("h%d-%d", k, i)}
+					if k%2 == 1 {
+						cfg.Root = root
+					}
+					_, err := env.AddHost(cfg)
 					if err == nil {
 						reached <- struct{}{}
 						continue
