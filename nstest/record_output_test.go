@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -246,5 +247,35 @@ func TestRecordOfOutputChangesNothing(t *testing.T) {
 	}
 	if !slices.ContainsFunc(got, unended) {
 		t.Errorf("no line that did not end, in %d of them", len(got))
+	}
+}
+
+func TestRecordThatIsFullOfOutput(t *testing.T) {
+	dir := t.TempDir()
+	env := New(t, Config{})
+	recorded(t, env, dir, wire.RecordParams{Limit: 64 << 10})
+	const lines = 100_000
+	out, err := env.Host("web").Command("seq", "1", fmt.Sprint(lines)).Output()
+	if err != nil || bytes.Count(out, []byte{'\n'}) != lines {
+		t.Errorf("%d bytes of output, %v", len(out), err)
+	}
+	if err := env.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kept, left, exits := 0, 0, 0
+	for _, e := range events(t, dir) {
+		switch {
+		case e.Kind == record.KindExit:
+			exits++
+		case e.Kind == record.KindLog:
+			if kept++; e.Text != fmt.Sprint(kept) {
+				t.Fatalf("line %d is %q", kept, e.Text)
+			}
+		default:
+			_, _ = fmt.Sscanf(e.Text, "%d lines of output and DNS queries were left out", &left)
+		}
+	}
+	if kept < 100 || kept+left != lines || exits != 1 {
+		t.Errorf("%d lines are kept, and %d are said to be left out, of %d; %d ends of a process", kept, left, lines, exits)
 	}
 }

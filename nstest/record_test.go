@@ -100,6 +100,7 @@ func TestRecordOfEvents(t *testing.T) {
 	link, err := web.AddLink(Attachment{Network: n.Name()})
 	check(err)
 	check(link.Remove())
+	check(web.SetFirewall(Firewall{}))
 	if err := web.Command("false").Run(); err == nil {
 		t.Error("false has succeeded")
 	}
@@ -124,6 +125,7 @@ func TestRecordOfEvents(t *testing.T) {
 		"host before " + before.Addr().String(),
 		"host self " + env.Self().Addr().String(),
 		"host web " + web.Addr().String(),
+		"note b network b is there",
 		"fault partition of before | web before+web",
 		"fault partition of before | web healed before+web",
 		"link web lan down",
@@ -131,6 +133,7 @@ func TestRecordOfEvents(t *testing.T) {
 		"link web lan MTU 1400",
 		"link web b added as eth1",
 		"link web b removed",
+		"note web the firewall of host web was replaced",
 		"start web false",
 		"host web gone",
 	}

@@ -8,6 +8,7 @@ import (
 // lines cuts what comes piece by piece into lines.
 type lines struct {
 	emit    func(text []byte) // with a line, which is good until the call returns
+	skip    func(n int) bool  // whether nobody wants the next n lines; nil = they are wanted
 	begun   []byte            // of the line that has not ended
 	cut     bool              // it was emitted already, up to maxLine
 	started bool              // there is such a line
@@ -17,6 +18,10 @@ type lines struct {
 const maxLine = 8 << 10
 
 func (l *lines) add(b []byte) {
+	if l.skip != nil && l.skip(bytes.Count(b, []byte{'\n'})) {
+		l.begun, l.cut, l.started = nil, false, false
+		return
+	}
 	for len(b) > 0 {
 		text, rest, ended := bytes.Cut(b, []byte{'\n'})
 		l.extend(text)

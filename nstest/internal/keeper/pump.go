@@ -159,9 +159,8 @@ func (u *pump) stream() string {
 }
 
 // run carries everything until all who write have ended, or whoever reads.
-func (u *pump) run(line func(text []byte)) {
+func (u *pump) run(cutter *lines) {
 	defer func() { _ = u.close() }()
-	cutter := &lines{emit: line}
 	rest, err := u.carry(cutter)
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the record ends
 		var left []byte
@@ -255,11 +254,11 @@ func (r *recorder) recordOutput(number int, p *process) {
 		r.pumps[u] = struct{}{}
 		r.mu.Unlock()
 		go func() {
-			u.run(func(text []byte) {
+			u.run(&lines{skip: r.skipTalk, emit: func(text []byte) {
 				line := event
 				line.Text = string(text)
 				r.add(line)
-			})
+			}})
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			delete(r.pumps, u)

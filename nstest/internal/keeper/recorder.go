@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -120,6 +119,17 @@ func (r *recorder) add(event record.Event) {
 	if !r.write(line) {
 		r.slow.count++
 	}
+}
+
+// skipTalk reports whether the record has no room for so many lines of output, or any others, and counts them then.
+func (r *recorder) skipTalk(n int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.full[talk]
+	if g != nil {
+		g.count += n
+	}
+	return g != nil || r.closed
 }
 
 // encode is an event's line, which is good until the next one. The mutex is held.
@@ -312,13 +322,8 @@ func (e *environment) recordPartition(number int, state string) {
 	if e.recorder.Load() == nil {
 		return
 	}
-	event := record.Event{Kind: record.KindFault, Fault: number, State: state, Hosts: slices.Concat(e.faults[number]...)}
-	var groups []string
-	for _, g := range e.faults[number] {
-		groups = append(groups, strings.Join(g, ", "))
-	}
-	event.Text = "partition of " + strings.Join(groups, " | ")
-	e.record(event)
+	groups := e.faults[number]
+	e.record(record.Event{Kind: record.KindFault, Fault: number, State: state, Hosts: slices.Concat(groups...), Text: partitionText(groups)})
 }
 
 func (e *environment) recordFlap(f *flap, state string) {

@@ -19,7 +19,12 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 // carryOut answers a request about the environment, from inside or not. Whoever holds the connection may be hostile: requests
 // can name only what is the environment's, and files that come with them are given to processes inside and nothing else.
 // Directories that are to be a root are those of who asks: where that is a process inside, the keeper itself looks at none.
-func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bool) (wire.Reply, error) {
+func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bool) (_ wire.Reply, err error) {
+	defer func() {
+		if err == nil {
+			e.recordChange(req)
+		}
+	}()
 	switch req.Method {
 	case wire.MethodDescribe:
 		return wire.Reply{Result: e.result()}, req.Decode(nil)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
+	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
 )
@@ -211,6 +212,7 @@ func (e *environment) setTrunk(p wire.TrunkParams) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.inForce.trunk(p.Network, p.To, p.Up)
+	e.record(record.Event{Kind: record.KindLink, Network: p.Network, Text: "trunk to " + p.To + " " + plugged(p.Up)})
 	return nil
 }
 
