@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest"
 )
@@ -57,6 +58,8 @@ func TestStateIsThatOfTheEnvironment(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
 			seen := ""
 			for !strings.Contains(seen, "1002") { // it has yet to be executed
 				b, err := json.Marshal(stateOf(t, env))
@@ -66,7 +69,7 @@ func TestStateIsThatOfTheEnvironment(t *testing.T) {
 				if seen = string(b); strings.Contains(seen, "1001") {
 					t.Fatalf("the other's process is there: %s", seen)
 				}
-				if t.Context().Err() != nil {
+				if ctx.Err() != nil {
 					t.Fatal("its own process is not there")
 				}
 			}
@@ -101,7 +104,7 @@ func TestStateWhileHostsComeAndGo(t *testing.T) {
 	for looks := 0; ; looks++ {
 		s := stateOf(t, env)
 		if len(s.Errors) > 0 || !strings.HasPrefix(hostNames(s), "self") || len(s.Hosts[0].Errors) > 0 {
-			t.Errorf("%+v", s)
+			t.Errorf("hosts %s, errors %q, %q", hostNames(s), s.Errors, s.Hosts[0].Errors)
 		}
 		select {
 		case <-done:
@@ -169,6 +172,8 @@ func TestStateIsCautious(t *testing.T) {
 	if err := env.Self().Command("sleep", "1000").Start(); err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for {
 		self := stateOf(t, env).Hosts[0]
 		if !slices.ContainsFunc(self.Errors, func(s string) bool { return strings.Contains(s, "arguments were not read") }) {
@@ -182,7 +187,7 @@ func TestStateIsCautious(t *testing.T) {
 				return
 			}
 		}
-		if t.Context().Err() != nil {
+		if ctx.Err() != nil {
 			t.Fatal("there is no sleep")
 		}
 	}

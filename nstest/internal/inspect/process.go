@@ -173,26 +173,47 @@ const tick = time.Second / 100
 
 // readStat reads /proc/PID/stat, as far as status does not have it.
 func readStat(pid int) (record.Process, error) {
-	b, err := os.ReadFile(procPath(pid, "stat"))
+	f, err := statFields(pid)
 	if err != nil {
 		return record.Process{}, err
-	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // the name can have anything in it; the state is the third field
-	if len(f) < 22 {
-		return record.Process{}, fmt.Errorf("%d fields in stat", len(f))
-	}
-	n := func(field int) int64 {
-		v, _ := strconv.ParseInt(f[field-3], 10, 64)
-		return v
 	}
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return record.Process{}, err
 	}
 	return record.Process{
-		State: strings.ToUpper(f[0]), CPU: time.Duration(n(14)+n(15)) * tick, RSS: n(24) * int64(os.Getpagesize()),
-		Age: max(time.Duration(now.Nano())-time.Duration(n(22))*tick, 0),
+		State: strings.ToUpper(f[0]), CPU: time.Duration(f.number(14)+f.number(15)) * tick, RSS: f.number(24) * int64(os.Getpagesize()),
+		Age: max(time.Duration(now.Nano())-time.Duration(f.number(22))*tick, 0),
 	}, nil
+}
+
+// stat are the fields of /proc/PID/stat from the third one, the state, on.
+type stat []string
+
+func statFields(pid int) (stat, error) {
+	b, err := os.ReadFile(procPath(pid, "stat"))
+	if err != nil {
+		return nil, err
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])) // before which the name is, that can have anything in it
+	if len(f) < 22 {
+		return nil, fmt.Errorf("%d fields in stat", len(f))
+	}
+	return f, nil
+}
+
+// number is a field by its number in proc_pid_stat(5).
+func (f stat) number(field int) int64 {
+	v, _ := strconv.ParseInt(f[field-3], 10, 64)
+	return v
+}
+
+// isEnding reports whether a process has begun to end. It has nothing to be seen then, and an ordinary user's keeper not the
+// right to look for it.
+func isEnding(pid int) bool {
+	const exiting = 4 // PF_EXITING
+	f, err := statFields(pid)
+	return err != nil || f.number(9)&exiting != 0
 }
 
 // openFiles lists what the process has open.
@@ -210,7 +231,7 @@ func (r *Reader) openFiles(pid int, d *Details) {
 			r.openFile(pid, name, d)
 		}
 	}
-	if err != nil && err != io.EOF && !gone(err) {
+	if err != nil && err != io.EOF && !gone(err) && !isEnding(pid) {
 		d.Notes = append(d.Notes, fmt.Sprintf("open files: %v", unwrapPath(err)))
 	}
 	slices.SortFunc(d.Files, func(a, b record.OpenFile) int { return a.FD - b.FD })
