@@ -64,7 +64,8 @@ var _ = Describe("The processes of a state", func() {
 		Eventually(func(g Gomega) {
 			s := on(g, "web")
 			g.Expect(s.Processes).To(ContainElement(And(HaveField("State", "Z"), HaveField("Parent", zombie.Process.Pid), HaveField("Args", []string{"[sleep]"}))))
-			g.Expect(s.Processes).To(ContainElement(And(HaveField("State", "T"), HaveField("PID", stopped.Process.Pid))))
+			g.Expect(s.Processes).To(ContainElement(And(HaveField("PID", zombie.Process.Pid), HaveField("Args", []string{"sleep", "1000"}))))
+			g.Expect(s.Processes).To(ContainElement(And(HaveField("State", "T"), HaveField("Args", []string{"sleep", "1001"}), HaveField("PID", stopped.Process.Pid))))
 			g.Expect(s.Ended).To(ConsistOf(
 				And(HaveField("Args", []string{"sh", "-c", "exit 7"}), HaveField("State", "exit status 7")),
 				And(HaveField("PID", crash.Process.Pid), HaveField("State", HavePrefix("signal: segmentation fault"))),
