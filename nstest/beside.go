@@ -50,6 +50,6 @@ func (r *recording) lookAt(tb TB) {
 
 // goroutines are those of this process.
 func goroutines() []byte {
-	buffer := make([]byte, maxGoroutines)
+	buffer := make([]byte, 4<<20)
 	return buffer[:runtime.Stack(buffer, true)]
 }

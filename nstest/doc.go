@@ -65,8 +65,8 @@
 // spec or test that makes further environments has their bundles among its files. Nothing else is recorded for a spec than
 // for a test; the failure of a subtest is noted when the subtest has ended.
 //
-// A bundle has at most NSTEST_KEEP_LIMIT bytes, by default 128 MiB: an eighth of it are packets, twice, a sixteenth events of
-// the environment, and as many of the test's. The manifest says what was left out. [Redact] keeps secrets out of it.
+// A bundle has at most NSTEST_KEEP_LIMIT bytes, by default 128 MiB: a quarter of it is for packets, a quarter for events and
+// logs, and about half for files. The manifest says what was left out. [Redact] keeps secrets out of it.
 //
 // A program that is killed leaves bundles whose manifest has the state "running". They have everything up to then, and are
 // not redacted.

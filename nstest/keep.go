@@ -31,6 +31,7 @@ func (r *recording) keepFiles(b *scribe.Bundle) {
 		}
 	}
 	_ = os.RemoveAll(filepath.Join(b.Path(), record.FilesDir, "run/nstest")) // is the environment's own
+	r.keepCores(b, budget, root)
 	for _, name := range budget.Omitted {
 		b.Omit("/%s, which is too large.", name)
 	}

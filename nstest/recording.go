@@ -222,18 +222,15 @@ func (r *recording) Move(dir string) string {
 	return b.Place()
 }
 
-// maxGoroutines bounds goroutines.txt, in bytes.
-const maxGoroutines = 4 << 20
-
 // Goroutines is part of twin.Recorder.
 func (r *recording) Goroutines(dump []byte) {
 	b := r.current()
 	if b == nil || len(dump) == 0 || !b.Failed() || b.Has(record.GoroutinesFile) {
 		return
 	}
-	if len(dump) > maxGoroutines {
-		dump = dump[:maxGoroutines]
-		b.Omit("The end of %s: it has %d bytes at most.", record.GoroutinesFile, maxGoroutines)
+	if most := int(b.Limits().File); len(dump) > most {
+		dump = dump[:most]
+		b.Omit("The end of %s: it has %d bytes at most.", record.GoroutinesFile, most)
 	}
 	if err := b.WriteFile(record.GoroutinesFile, dump); err != nil {
 		b.Omit("%s: %v.", record.GoroutinesFile, err)
@@ -260,6 +257,9 @@ func (r *recording) writeState(b *scribe.Bundle) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
 	_, err = r.env.callFiles(ctx, wire.MethodState, nil, nil, f)
+	if info, serr := f.Stat(); serr == nil && info.Size() > b.Limits().File && err == nil {
+		err = fmt.Errorf("it has %d bytes, and %d may be", info.Size(), b.Limits().File)
+	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(filepath.Join(b.Path(), record.StateFile)))
 	}

@@ -408,6 +408,37 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 }
 
+// Where core dumps are files they are kept with their programs; and what is too large is named.
+func TestCoreDumps(t *testing.T) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	out, _ := kept.Run(t, []string{"NSTEST_KEEP=" + dir, "NSTEST_KEEP_LIMIT=4000000"}, "-test.run=TestDumps")
+	_, found := bundles(t, dir)
+	b := found["TestDumps"]
+	omitted := b.manifest(t).Omitted
+	if !slices.Contains(omitted, "/tmp/large, which is too large.") {
+		t.Errorf("omitted: %q", omitted)
+	}
+	cores, err := filepath.Glob(string(b) + "/cores/*")
+	switch p := strings.TrimSpace(string(pattern)); {
+	case err != nil:
+		t.Error(err)
+	case !strings.Contains(out, "core dumped"): // the limit of the machine's, which an ordinary user cannot raise, may be none
+		if len(cores) > 0 {
+			t.Errorf("cores without a dump: %q", cores)
+		}
+	case p == "core":
+		if len(cores) != 2 || filepath.Base(cores[1]) != "sh" {
+			t.Errorf("cores: %q, omitted %q", cores, omitted)
+		}
+	case !slices.ContainsFunc(omitted, func(s string) bool { return strings.HasPrefix(s, "cores") }) && len(cores) == 0:
+		t.Errorf("there is nothing about cores in %q", omitted)
+	}
+}
+
 // A secret is in no file of a bundle; without redaction it is in several.
 func TestRedactedBundles(t *testing.T) {
 	for _, redact := range []string{"", "1"} {

@@ -3,10 +3,12 @@ package salvage
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,6 +69,39 @@ func (b *Budget) Directory(root *os.File, mount, dir, to string) error {
 	return errors.Join(b.copyDir(from, out, filepath.Join(mount, dir), "."), out.Close())
 }
 
+// Matching copies those ordinary files in a directory of root that are wanted, and says how many. Symbolic links in the path of
+// the directory are followed in root. One that is not there has none.
+func (b *Budget) Matching(root *os.File, dir, to string, wanted func(name string, changed time.Time) bool) (int, error) {
+	from, err := openIn(root, filepath.Join(".", dir)+"/.", unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer from.Close()
+	out, err := os.OpenRoot(to)
+	if err != nil {
+		return 0, err
+	}
+	defer out.Close()
+	entries, err := from.ReadDir(-1)
+	errs := []error{err}
+	copied := 0
+	for _, e := range entries {
+		var st unix.Stat_t
+		if unix.Fstatat(int(from.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW) != nil || !wanted(e.Name(), time.Unix(st.Mtim.Unix())) {
+			continue
+		}
+		if err := b.copyFile(from, e.Name(), out, dir, e.Name()); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		copied++
+	}
+	return copied, errors.Join(errs...)
+}
+
 const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV
 
 func openIn(dir *os.File, name string, flags, resolve uint64) (*os.File, error) {
@@ -80,6 +115,35 @@ func openIn(dir *os.File, name string, flags, resolve uint64) (*os.File, error) 
 			return nil, &os.PathError{Op: "open", Path: filepath.Join(dir.Name(), name), Err: err}
 		}
 	}
+}
+
+// Program copies a program, by its path in root, to a file. Nothing else is copied but ordinary files in the format ELF.
+func (b *Budget) Program(root *os.File, path, to string) error {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(int(root.Fd()), path, &how)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	from := os.NewFile(uintptr(fd), path)
+	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	magic := make([]byte, 4)
+	if _, err := from.ReadAt(magic, 0); !info.Mode().IsRegular() || err != nil || string(magic) != "\x7fELF" {
+		return fmt.Errorf("%s is no program in the format ELF", path)
+	}
+	if !b.take(info.Size()) {
+		b.omit(path)
+		return nil
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, io.LimitReader(from, info.Size()))
+	return errors.Join(err, out.Close())
 }
 
 // copyDir copies what is in a directory, which it closes: at path below to, and at that below top in the root.

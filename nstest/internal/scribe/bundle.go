@@ -29,11 +29,12 @@ type Limits struct {
 	All     int64
 	Events  int64 // of the keeper, and as many again of the program's
 	Packets int64 // in each of two files
+	File    int64 // of the state, and of the dump of goroutines
 }
 
 // LimitsOf shares out so many bytes.
 func LimitsOf(all int64) Limits {
-	return Limits{All: all, Events: all / 16, Packets: all / 8}
+	return Limits{All: all, Events: all / 16, Packets: all / 8, File: all / 16}
 }
 
 // A Bundle is one that is being written. Its methods may be called from any goroutine.
@@ -251,10 +252,10 @@ func encode(v any) []byte {
 }
 
 // maxFailures bounds how many failures a manifest has.
-const maxFailures = 100
+const maxFailures = 20
 
 // maxMessage bounds a message and a stack in the manifest, in bytes.
-const maxMessage = 256 << 10
+const maxMessage = 16 << 10
 
 // Fail notes a failure of the test, after which the bundle is named if it is the first one, and reports whether it is.
 func (r *Bundle) Fail(test string, f record.Failure) (first bool) {

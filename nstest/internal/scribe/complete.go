@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,14 +26,14 @@ func (r Redaction) WithPackets() bool { return r.Text == nil || r.Packets }
 // WithFiles reports whether files are.
 func (r Redaction) WithFiles() bool { return r.Text == nil || r.Files }
 
-// Left is how much more may be put into the bundle, in bytes: files come last, when it is known how much the rest takes.
+// Left is how much more may be put into the bundle, in bytes, when there is room for everything that may still come by
+// itself: events, which logs have again, and packets.
 func (r *Bundle) Left() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	left := r.limits.All
+	left := r.limits.All - 4*r.limits.Events - 2*r.limits.Packets
 	for _, f := range r.files() {
-		left -= f.Size
-		if f.Path == record.EventsFile { // of which some are written again, as logs
+		if f.Path != record.EventsFile && !slices.Contains(rings[:], f.Path) {
 			left -= f.Size
 		}
 	}

@@ -194,6 +194,22 @@ func (r *Bundle) sortEvents(text func(string) string) error {
 	})
 }
 
+// Dumped are the programs of which the events say that they have dumped core: their first arguments, each once.
+func (r *Bundle) Dumped() (programs []string) {
+	started := map[source]string{}
+	_ = readEvents(filepath.Join(r.Path(), record.EventsFile), func(_ []byte, e record.Event) error {
+		s := source{e.Host, e.Process}
+		switch {
+		case e.Kind == record.KindStart && len(e.Args) > 0:
+			started[s] = e.Args[0]
+		case e.Kind == record.KindExit && strings.Contains(e.State, "core dumped") && started[s] != "" && !slices.Contains(programs, started[s]):
+			programs = append(programs, started[s])
+		}
+		return nil
+	})
+	return programs
+}
+
 // redact replaces the texts of the bundle's other files. The mutex is held.
 func (r *Bundle) redact(text func(string) string) error {
 	if text == nil {

@@ -85,6 +85,17 @@ func TestBeside(t *testing.T) {
 	}
 }
 
+func TestDumps(t *testing.T) {
+	nstest.Run(t, func(t *testing.T, env *nstest.Env) {
+		if out, err := env.Self().Command("/bin/sh", "-c", "ulimit -c unlimited && cd /tmp && kill -SEGV $$").CombinedOutput(); err != nil {
+			t.Errorf("%s, %v", out, err)
+		}
+		if err := os.WriteFile("/tmp/large", make([]byte, 3<<20), 0o600); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestWithin(t *testing.T) {
 	nstest.Run(t, func(t *testing.T, env *nstest.Env) {
 		nstest.New(t, nstest.Config{Name: "sibling"}).Host("web")
