@@ -50,6 +50,7 @@ func Read(r io.Reader, owners map[netip.Addr]string) *Capture {
 	seen := c.read(r)
 	slices.SortStableFunc(seen, func(a, b sighting) int { return a.Time.Compare(b.Time) })
 	c.pair(seen)
+	c.learnSenders()
 	c.follow()
 	return c
 }
@@ -176,6 +177,17 @@ func (c *Capture) pair(seen []sighting) {
 	}
 	slices.SortStableFunc(c.Packets, func(a, b *Packet) int { return a.Time.Compare(b.Time) })
 	c.markLost()
+}
+
+// learnSenders takes the host that is the first to send from an address for its owner, unless another one is known: a router
+// sends the same later.
+func (c *Capture) learnSenders() {
+	for _, p := range c.Packets {
+		a := p.Src.Addr()
+		if p.From != "" && a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && c.owners[a] == "" && len(c.owners) < 1<<16 {
+			c.owners[a] = p.From
+		}
+	}
 }
 
 // sender is the packet that has arrived at a host: the last one that is like it and has not been there.

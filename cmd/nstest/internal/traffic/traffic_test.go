@@ -155,17 +155,19 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A packet that nobody saw leave, one that was forwarded, and names of nobody.
+// Whose an address is that nobody tells, its first sender does. Others have no name.
 func TestStrangers(t *testing.T) {
-	w := plant.NewWire("a", "b")
+	w := plant.NewWire("a", "b", "c")
 	w.TCP(ms, plant.Segment{From: "a", To: "b", FromPort: 1, ToPort: 80, Flags: "S"})
+	w.TCP(2*ms, plant.Segment{From: "b", To: "a", FromPort: 80, ToPort: 1, Flags: "RA", Ack: 1})
+	w.TCP(3*ms, plant.Segment{From: "a", To: "c", FromPort: 2, ToPort: 80, Flags: "S"})
 	file, err := w.Capture()
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := traffic.Read(bytes.NewReader(file), nil)
-	same(t, "connections", conns(c), "10.0.0.1 → 10.0.0.2:80 unanswered")
-	same(t, "messages", messages(c), "1 tcp a>10.0.0.2 SYN :80")
+	same(t, "connections", conns(c), "a → b:80 refused", "a → 10.0.0.3:80 unanswered")
+	same(t, "messages", messages(c), "1 tcp a>b SYN :80", "3 tcp b>a RST :80 refused !", "5 tcp a>10.0.0.3 SYN :80")
 }
 
 // Sections may follow each other, and the last one may be cut anywhere: what is whole is read.
