@@ -19,7 +19,7 @@ var planted = testprogram.New("testdata/planted")
 var causes = map[string][]string{
 	"the page is refused":                     {"Refused: client → web:80"},
 	"the page is black-holed":                 {"In force: partition of client | web", "client: nobody says who has"},
-	"the page has the wrong name":             {"DNS: client asked for A wbe.: NXDOMAIN"},
+	"the page has the wrong name":             {"DNS: client asked for wbe.: NXDOMAIN"},
 	"the page is dropped by a firewall":       {"Black-holed: client → web:80", "web: the firewall has dropped", "firewall rule 1: drop in"},
 	"the page is slow":                        {"Slow answer: client → web: GET / HTTP/1.1", "it has taken "},
 	"the page has a certificate that expired": {"TLS alert certificate expired: client → web", "certificate has expired"},
