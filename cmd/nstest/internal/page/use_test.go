@@ -210,7 +210,7 @@ func empty(t *testing.T, browser context.Context) {
 // summary opens a summary of three bundles, whose links lead to reports.
 func summary(t *testing.T, browser context.Context) {
 	var s page.Summary
-	for i, message := range []string{"took 17 ms, not 3", "took 18 ms, not 3", "<b>other</b>"} {
+	for i, message := range []string{"took 17 ms, not 3", "took 18 ms, not 3", "<b>other</b>" + strings.Repeat("\nmore", 30)} {
 		b := plant.New(t.TempDir())
 		b.Manifest.Failures[0].Message = message
 		b.Manifest.Opened = time.Duration(i) * time.Millisecond
@@ -237,17 +237,20 @@ func summary(t *testing.T, browser context.Context) {
 	if err := s.Write(f, "of the test"); err != nil {
 		t.Fatal(err)
 	}
-	p := open(t, browser, file)
-	for _, wrong := range eval[[]string](p, check) {
-		t.Error(wrong)
+	for _, width := range []int64{400, 1280} {
+		p := open(t, browser, file, func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.EmulateViewport(width, 900)) })
+		for _, wrong := range eval[[]string](p, check) {
+			t.Errorf("%d: %s", width, wrong)
+		}
 	}
+	p := open(t, browser, file)
 	if title := eval[string](p, `document.title`); title != "3 failures of 2 tests" {
 		t.Errorf("the title is %q", title)
 	}
 	rows := eval[[]string](p, `[...document.querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.textContent.trim()).join(' | '))`)
 	want := []string{
 		"2 | 1 | Shop fails over when the database dies | 1 2",
-		"2 | took 17 ms, not 3 | 1 2", "1 | <b>other</b> | report",
+		"2 | took 17 ms, not 3 | 1 2", "1 | <b>other</b>" + strings.Repeat("\nmore", 30) + " | report",
 		"2ms | another test | report", "1ms | Shop fails over when the database dies | report", "0s | Shop fails over when the database dies | report",
 	}
 	if !slices.Equal(rows, want) {
