@@ -29,6 +29,7 @@ type Env struct {
 	self   *Host
 	info   wire.OpenResult
 
+	held     atomic.Bool // somebody was asked to look at it
 	mu       sync.Mutex
 	hosts    map[string]*Host
 	routers  map[string]*Router
@@ -70,6 +71,7 @@ func New(tb TB, cfg Config) *Env {
 	rec := newRecording(env, asked)
 	tb.Cleanup(func() {
 		rec.lookAt(tb)
+		env.holdFor(tb)
 		if err := errors.Join(env.Close(), rec.End(nil)); err != nil {
 			tb.Errorf("%v", err)
 		}

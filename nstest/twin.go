@@ -40,6 +40,9 @@ func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *re
 	rec := newRecording(env, asked)
 	p := plan(env, rec)
 	p.Connection, p.Environment, p.Recorder = inside, env, rec.recorder()
+	if hint, wait := holding(); hint || wait {
+		p.Linger = func(ctx context.Context, test, message string) { env.hold(ctx, test, message, wait) }
+	}
 	if twin.Attaching() {
 		p.Hold = func(pid int) error { return awaitDebugger(ctx, pid) }
 	}

@@ -1,6 +1,7 @@
 package gotest
 
 import (
+	"context"
 	"io"
 	"regexp"
 	"strings"
@@ -38,7 +39,9 @@ func (o *original) recordStage(s stage) {
 	o.failed = true
 	o.mu.Unlock()
 	if !again {
-		o.fail(o.replay.failure(), func() []byte { return s.Goroutines })
+		f := o.replay.failure()
+		o.fail(f, func() []byte { return s.Goroutines })
+		o.twin.Linger(context.Background(), o.t.Name(), f.Message)
 	}
 }
 

@@ -48,13 +48,10 @@ func (t *Twin) Fail(test string, f record.Failure, goroutines func() []byte) *No
 	if at := strings.Index(f.Message, "\ngoroutine "); at >= 0 && f.Stack == "" { // the last words of a program in Go
 		f.Message, f.Stack = f.Message[:at], f.Message[at+1:]
 	}
-	var n *Notice
-	if t.Recorder != nil {
-		n = t.Recorder.Failed(test, f, goroutines)
+	if t.Recorder == nil {
+		return nil
 	}
-	// Who wants to look at an environment in which something has just failed looks here: its state is taken, and nothing
-	// is cleaned up.
-	return n
+	return t.Recorder.Failed(test, f, goroutines)
 }
 
 // Record writes an event, if there is to be a bundle.

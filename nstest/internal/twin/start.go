@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -29,6 +30,7 @@ type Process interface {
 // Plan is what a twin is to be.
 type Plan struct {
 	Work           string    // what it is for: Self.Work
+	Test           string    // that it runs, "" if that is not known yet
 	Args           []string  // without the program's name
 	Stdout, Stderr io.Writer // where its output goes; the same writer twice keeps the order
 	Reports        io.Writer // where goes what package testing prints; nil is Stdout
@@ -38,6 +40,10 @@ type Plan struct {
 	// Hold is called, unless it is nil, with the process's id, when the twin has started and does nothing else until Hold
 	// has returned.
 	Hold func(pid int) error
+
+	// Linger is called, unless it is nil, when a test in the twin has failed, before anything is cleaned up, or when the twin
+	// has ended badly. Everything waits until it has returned.
+	Linger func(ctx context.Context, test, message string)
 
 	// Collect is called, unless it is nil, between the end of the process and that of the environment, which may have
 	// processes still. failed says what has failed in the twin, "" if nothing has.
@@ -61,6 +67,8 @@ type Twin struct {
 	results  *Results
 	collect  func(failed string) error
 	tell     func() string
+	test     string
+	linger   func(ctx context.Context, test, message string)
 
 	process     Process
 	environment io.Closer
@@ -69,6 +77,8 @@ type Twin struct {
 	err         error
 	once        sync.Once
 	stopped     atomic.Bool
+	lingering   context.Context // ends when it is stopped
+	leave       context.CancelFunc
 	failed      atomic.Bool
 	mayEnd      atomic.Bool
 	what        atomic.Pointer[string]
@@ -76,7 +86,8 @@ type Twin struct {
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, test: p.Test, ended: make(chan struct{})}
+	t.lingering, t.leave = context.WithCancel(context.Background())
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
 		if err != nil {
@@ -138,6 +149,16 @@ func (t *Twin) Describe() string {
 	return t.tell()
 }
 
+// Lingers reports whether somebody may want to look at the environment after a failure.
+func (t *Twin) Lingers() bool { return t.linger != nil }
+
+// Linger lets somebody look at the environment, if anybody wants to, until ctx ends.
+func (t *Twin) Linger(ctx context.Context, test, message string) {
+	if t.linger != nil {
+		t.linger(ctx, test, message)
+	}
+}
+
 func (t *Twin) abandon() error {
 	var errs []error
 	if t.process != nil {
@@ -158,9 +179,13 @@ func (t *Twin) wait() {
 	defer close(t.ended)
 	state, err := t.process.Wait()
 	t.state = state
+	failed := t.failure()
 	if t.collect != nil {
 		t.Output.Flush()
-		err = errors.Join(err, t.collect(t.failure()))
+		err = errors.Join(err, t.collect(failed))
+	}
+	if failed != "" && !t.failed.Load() && !t.stopped.Load() && (t.test != "" || t.what.Load() != nil) { // else nobody waits for it yet, or any more
+		t.Linger(t.lingering, failed, "its process has ended: "+state)
 	}
 	err = errors.Join(err, t.environment.Close())
 	t.Output.drain()
@@ -198,6 +223,7 @@ func (t *Twin) Signal(sig os.Signal) error { return t.process.Signal(sig) }
 // Stop kills the twin if it still runs and waits for its end. It may be called more than once.
 func (t *Twin) Stop() error {
 	t.stopped.Store(true)
+	t.leave()
 	t.once.Do(func() {
 		if err := t.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH) {
 			t.err = errors.Join(t.err, t.environment.Close()) // it ends with that

@@ -39,6 +39,8 @@ type session struct {
 	arrived    *event
 	arrivalErr error
 
+	lingers bool // after a failure of any of its specs, and Ginkgo knows
+
 	late atomic.Bool // the running node has not ended in time, and that is in the bundle
 
 	mu       sync.Mutex
@@ -95,6 +97,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		return true
 	}
 	s.awaitRecord()
+	s.lingerAfterFailure(spec, kind)
 	ended := s.recordNode(in)
 	defer func() { ended(outcome) }()
 	s.late.Store(false)
