@@ -184,7 +184,7 @@ func (h *Host) Links() []*Link {
 }
 
 // Do runs f on a thread that is inside the host: in its network, mount, UTS, IPC and cgroup namespaces, and processes
-// that f starts are in its PID namespace. Files that f makes belong to the environment's root. What f returns, its panic, and runtime.Goexit in it (so also t.FailNow) come
+// that f starts are in its PID namespace. Paths mean what they do there, also where it has a root of its own. Files that f makes belong to the environment's root. What f returns, its panic, and runtime.Goexit in it (so also t.FailNow) come
 // back to the caller. Goroutines that f starts run outside: use DialContext and Listen from those.
 //
 // Do needs CAP_SYS_ADMIN in the program's own user namespace: real root, a program run by `nstest run`, a hermetic spec.

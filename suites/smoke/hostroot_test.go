@@ -155,6 +155,22 @@ var _ = Describe("A host's own root", func() {
 			To(ConsistOf("seen"))
 	})
 
+	It("stays out of the environment's tree where root there shares its mounts, as what other hosts mount does", func() {
+		dir := withBusybox(stack(1))[0]
+		env := open(nstest.Config{Root: dir})
+		before := mountPoints(env.Self())
+		shell(env.Self(), "b=/busybox; $b mount --make-rshared / && $b mkdir /a /b && $b mount --bind /a /b && $b mkdir /a/in && $b mount -t tmpfs none /a/in")
+		shared := mountPoints(env.Self())
+		Expect(shared).To(ContainElements("/a/in", "/b/in"), "the control: what is mounted is mounted elsewhere too")
+		db := rooted(env, "db", dir)
+		plain, err := env.AddHost(nstest.HostConfig{Name: "plain"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(mountPoints(db)).To(Equal(before))
+		Expect(mountPoints(env.Self())).To(Equal(shared))
+		shell(plain, "/busybox mount -t tmpfs none /a")
+		Expect(mountPoints(env.Self())).To(Equal(shared))
+	})
+
 	It("is written to by nobody else, and neither are its layers", func() {
 		dirs := withBusybox(stack(2))
 		put(dirs[0], "srv/low", "low\n")
@@ -236,6 +252,9 @@ var _ = Describe("A host's own root", func() {
 	})
 
 	DescribeTable("is there whatever the environment is like:", func(cfg nstest.Config, host nstest.HostConfig) {
+		if cfg.Privileged {
+			require.MachineRoot()
+		}
 		dirs := withBusybox(stack(1))
 		put(dirs[0], "marker", "of the root")
 		host.Name, host.Root = "db", dirs[0]
@@ -253,6 +272,9 @@ var _ = Describe("A host's own root", func() {
 		Entry("the machine's tree", nstest.Config{MachineRoot: true}, nstest.HostConfig{}),
 		Entry("a mount namespace that is shared", nstest.Config{Share: nstest.Namespaces{Mount: true}}, nstest.HostConfig{}),
 		Entry("other namespaces that are shared", nstest.Config{Share: nstest.Namespaces{IPC: true, UTS: true, PID: true}}, nstest.HostConfig{}),
+		Entry("the machine's root's rights", nstest.Config{Privileged: true}, nstest.HostConfig{}),
+		Entry("few ids", nstest.Config{IDs: 1}, nstest.HostConfig{}),
+		Entry("no rights", nstest.Config{CapDrop: []string{"ALL"}, CapAdd: []string{"SYS_ADMIN"}}, nstest.HostConfig{}),
 		Entry("processes and queues in common with the host", nstest.Config{}, nstest.HostConfig{PID: nstest.FromSelf, IPC: nstest.FromSelf}),
 	)
 

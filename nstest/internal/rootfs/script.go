@@ -108,11 +108,14 @@ func (r *Root) Enter(p *pid1.Program, own Own, addrs []netip.Addr) (first []*pid
 	return first
 }
 
+// secede appends to p what keeps the mounts of a further host its own, if root of the environment has made those that they
+// are copies of shared ones (mount --make-rshared): the host's /proc would else be mounted in the environment too.
+func secede(p *pid1.Program) { p.Propagate("/", unix.MS_REC|unix.MS_PRIVATE) }
+
 // workplace appends to p what gives the init of a further host, for as long as it puts its root together, the directories
-// that an environment's first one finds in the keeper's workshop. They lie over its copy of the environment's /run. Whatever
-// processes of the environment have made of its mounts, nothing that the init mounts reaches them.
+// that an environment's first one finds in the keeper's workshop. They lie over its copy of the environment's /run.
 func workplace(p *pid1.Program) {
-	p.Propagate("/", unix.MS_REC|unix.MS_PRIVATE)
+	secede(p)
 	p.Mount("workshop", workshop, "tmpfs", plain, "mode=755")
 	p.Mkdir(newRoot, 0o755)
 	p.Mkdir(layersDir, 0o755)
@@ -244,6 +247,7 @@ func (r *Root) Host(p *pid1.Program, hostname string, own Own, addrs []netip.Add
 	spec.Hostname, spec.addrs = hostname, addrs
 	host := *r
 	host.spec = spec
+	secede(p)
 	host.refresh(p, own)
 }
 

@@ -38,7 +38,7 @@ func Stack(p *pid1.Program, roots []string, userNS bool) error {
 	if len(options) > maxOptions {
 		return &Unfit{fmt.Errorf("the names of %d layers of this environment are longer than mount(2) takes: unpack them into one directory: %w", len(dirs), unix.E2BIG)}
 	}
-	p.Propagate("/", unix.MS_REC|unix.MS_PRIVATE)
+	secede(p)
 	for _, dir := range dirs {
 		p.Call(directory(roots)+" "+dir, unix.SYS_FACCESSAT, pid1.Int(unix.AT_FDCWD), p.String(dir+"/."), pid1.Int(0))
 	}
