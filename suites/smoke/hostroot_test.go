@@ -98,7 +98,7 @@ var _ = Describe("A host's own root", func() {
 		Expect(busybox(db, "cat", "/etc/hosts")).To(ContainElements(db.Addr().String(), "db"))
 		Expect(busybox(db, "cat", "/etc/resolv.conf")).To(ContainElement("127.0.0.53"))
 		Expect(busybox(db, "cat", "/sys/class/net/eth0/address")).To(ConsistOf(db.Link("").MAC()))
-		Expect(shell(db, "/busybox ls -d /proc/[0-9]* | /busybox wc -l")).To(ConsistOf("4"), "its own processes: the init, the shell and these two")
+		Expect(shell(db, "cd /proc; set -- [0-9]*; echo $#")).To(ConsistOf("2"), "its own processes: the init and the shell")
 		Expect(shell(db, "for f in null zero full random urandom tty; do test -c /dev/$f || echo $f; done")).To(BeEmpty())
 
 		alike := open(nstest.Config{Root: dirs[0]})
