@@ -29,6 +29,7 @@ func (r *recording) beginFor(tb TB, name string) error {
 
 // lookAt takes what is gone with the environment, if the test has failed. It is called before the environment ends.
 func (r *recording) lookAt(tb TB) {
+	tb.Helper()
 	t, ok := tb.(interface{ Failed() bool })
 	if r == nil || !ok || !t.Failed() || r.current() == nil {
 		return

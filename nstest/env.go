@@ -70,6 +70,7 @@ func New(tb TB, cfg Config) *Env {
 	}
 	rec := newRecording(env, asked)
 	tb.Cleanup(func() {
+		tb.Helper()
 		rec.lookAt(tb)
 		env.holdFor(tb)
 		if err := errors.Join(env.Close(), rec.End(nil)); err != nil {

@@ -84,7 +84,6 @@ func (b *Budget) Matching(root *os.File, dir, to string, wanted func(name string
 	if err != nil {
 		return 0, err
 	}
-	defer out.Close()
 	entries, err := from.ReadDir(-1)
 	errs := []error{err}
 	copied := 0
@@ -99,7 +98,7 @@ func (b *Budget) Matching(root *os.File, dir, to string, wanted func(name string
 		}
 		copied++
 	}
-	return copied, errors.Join(errs...)
+	return copied, errors.Join(append(errs, out.Close())...)
 }
 
 const confined = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV
