@@ -69,12 +69,12 @@ func (s *session) recordNode(in *insides) (ended func(state types.SpecState)) {
 	}
 }
 
-// recordStep writes the event of a step.
+// recordStep writes the event of a step. It happened when the twin says: what followed there may be in the record already.
 func (s *session) recordStep(step *types.SpecEvent) {
 	if s.twin.Recorder == nil {
 		return
 	}
-	s.twin.Record(record.Event{Kind: record.KindStep, Text: step.Message, Location: position(step.CodeLocation), Took: step.Duration})
+	s.twin.Record(record.Event{Time: step.TimelineLocation.Time, Kind: record.KindStep, Text: step.Message, Location: position(step.CodeLocation), Took: step.Duration})
 }
 
 // position is a place as "file:line"; "" if it is none.
