@@ -56,7 +56,8 @@ func Open(ctx context.Context, cfg Config) (*Env, error) {
 }
 
 // New is Open for a test: it fails the test on error, and closes the environment at the test's end. Hosts and networks
-// that are asked for by name are made on first use.
+// that are asked for by name are made on first use. With NSTEST_HOLD=1 one of a test that has failed waits before it is closed,
+// as described at Run.
 func New(tb TB, cfg Config) *Env {
 	tb.Helper()
 	if cfg.Name == "" {

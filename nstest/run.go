@@ -55,6 +55,10 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 // processes in env, dial and listen there, but its own sockets, files and processes are those of the machine. Nothing
 // is run twice.
 //
+// With NSTEST_HOLD=1 a test that fails waits when f has returned, before its cleanup functions, and says on the terminal how
+// to look at env: by the command nstest. It goes on after Enter there, SIGINT, or Release, and if its process has died it
+// waits too. The time of -timeout goes on: -timeout 0 has no end.
+//
 // # What is not as without it
 //
 //   - Times: a test with an environment takes some ten milliseconds more, and ends when the environment has ended.

@@ -40,6 +40,9 @@ func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *re
 	rec := newRecording(env, asked)
 	p := plan(env, rec)
 	p.Connection, p.Environment, p.Recorder = inside, env, rec.recorder()
+	p.Named = func(what string) { // in the background: the test does not need it
+		go func() { _ = env.call(context.Background(), wire.MethodName, wire.NameParams{Name: what}, nil) }()
+	}
 	if hint, wait := holding(); hint || wait {
 		p.Linger = func(ctx context.Context, test, message string) { env.hold(ctx, test, message, wait) }
 	}

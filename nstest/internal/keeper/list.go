@@ -28,6 +28,24 @@ type list struct {
 type entry struct {
 	number int // 0 for one that nobody has asked for
 	at     time.Time
+	spare  bool // it was opened for a spec, and none is in it yet
+}
+
+// kindSpec is the kind of environments that are opened before it is known what is to run in them.
+const kindSpec = "spec"
+
+// maxName bounds the name of an environment, in bytes.
+const maxName = 1 << 12
+
+// used names the environment after what runs in it.
+func (e *environment) used(name string) error {
+	if len(name) > maxName {
+		name = name[:maxName]
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.params.Name, e.entry.spare = name, false
+	return e.closedError()
 }
 
 // add gives an environment its number, and lists it if it has not ended meanwhile.
@@ -37,7 +55,7 @@ func (l *list) add(e *environment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	e.entry = entry{l.last, time.Now()}
+	e.entry = entry{l.last, time.Now(), e.params.Kind == kindSpec}
 	if e.closed {
 		return
 	}
@@ -68,11 +86,20 @@ func (l *list) listings(ctx context.Context) wire.ListResult {
 	var r wire.ListResult
 	usage := l.count(ctx, all)
 	for _, number := range slices.Sorted(maps.Keys(all)) {
+		if all[number].isSpare() {
+			continue
+		}
 		w := all[number].listing()
 		w.Processes, w.Memory = usage[number].processes, usage[number].memory
 		r.Environments = append(r.Environments, w)
 	}
 	return r
+}
+
+func (e *environment) isSpare() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.entry.spare
 }
 
 // listing is the environment without what its processes use.

@@ -41,6 +41,9 @@ type Plan struct {
 	// has returned.
 	Hold func(pid int) error
 
+	// Named is called, unless it is nil, when it is known what runs in the twin.
+	Named func(what string)
+
 	// Linger is called, unless it is nil, when a test in the twin has failed, before anything is cleaned up, or when the twin
 	// has ended badly. Everything waits until it has returned.
 	Linger func(ctx context.Context, test, message string)
@@ -68,6 +71,7 @@ type Twin struct {
 	collect  func(failed string) error
 	tell     func() string
 	test     string
+	named    func(what string)
 	linger   func(ctx context.Context, test, message string)
 
 	process     Process
@@ -86,7 +90,7 @@ type Twin struct {
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, test: p.Test, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, test: p.Test, named: p.Named, ended: make(chan struct{})}
 	t.lingering, t.leave = context.WithCancel(context.Background())
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
@@ -193,7 +197,12 @@ func (t *Twin) wait() {
 }
 
 // Runs notes what runs in the twin, for the messages about it.
-func (t *Twin) Runs(what string) { t.what.Store(&what) }
+func (t *Twin) Runs(what string) {
+	t.what.Store(&what)
+	if t.named != nil {
+		t.named(what)
+	}
+}
 
 // MayEnd notes that the twin has nothing left to do. One that ends before that has failed, with whatever status.
 func (t *Twin) MayEnd() { t.mayEnd.Store(true) }

@@ -51,6 +51,7 @@ const (
 	MethodTopology    = "topology"    // nothing → TopologyResult
 	MethodTrunk       = "trunk"       // TrunkParams → nothing
 	MethodDescribe    = "describe"    // nothing → OpenResult
+	MethodName        = "name"        // NameParams → nothing
 	MethodHold        = "hold"        // nothing → nothing, when somebody has asked for release
 	MethodRelease     = "release"     // nothing → nothing: who waits for hold goes on
 	MethodClose       = "close"       // nothing → nothing: the environment is gone when the answer comes
@@ -211,6 +212,9 @@ type SpawnResult struct {
 	Proc int // the keeper's handle
 	PID  int // inside its PID namespace
 }
+
+// NameParams say what runs in an environment that was opened for a spec, whichever that would be. It is listed from then on.
+type NameParams struct{ Name string }
 
 // ProcParams name a process.
 type ProcParams struct{ Proc int }

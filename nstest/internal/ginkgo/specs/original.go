@@ -248,7 +248,6 @@ func (o *original) session(spec *node, attempt int) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.twin.Runs(spec.fullText())
 	o.current = s
 	return s, nil
 }
@@ -264,6 +263,7 @@ func (o *original) begin(unit *node, attempt int, config any, name string) (*ses
 		o.endPrevious() // while the program of the new twin is read
 	}
 	s := &session{original: o, twin: t, unit: unit, attempt: attempt, config: config}
+	t.Runs(name)
 	if err := s.beginRecord(name); err != nil {
 		s.refuse(err)
 		return s, nil
