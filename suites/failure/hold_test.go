@@ -1,0 +1,140 @@
+package failure
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+// A paused suite is one whose spec has failed and waits.
+type paused struct {
+	t    *testing.T
+	out  *bufio.Reader
+	seen strings.Builder
+	wait func() error
+	kill func(sig os.Signal) error
+}
+
+func pause(t *testing.T, env []string, args ...string) *paused {
+	t.Helper()
+	cmd := kept.Command(t, env, append([]string{"-test.run=TestKept", "-ginkgo.no-color", "-ginkgo.seed=1"}, args...)...)
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pr.Close() })
+	cmd.Stdout, cmd.Stderr = pw, pw
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // away from our terminal
+	err = cmd.Start()
+	pw.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return &paused{t: t, out: bufio.NewReader(pr), wait: cmd.Wait, kill: cmd.Process.Signal}
+}
+
+// entrance is the environment of which the suite says how to enter it.
+func (p *paused) entrance() *nstest.Env {
+	p.t.Helper()
+	how := regexp.MustCompile(` enter ([0-9.]+) +# a shell where the test is`)
+	for {
+		line, err := p.out.ReadString('\n')
+		p.seen.WriteString(line)
+		if m := how.FindStringSubmatch(line); m != nil {
+			env, err := nstest.Attach(p.t.Context(), m[1])
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			p.t.Cleanup(func() { _ = env.Close() })
+			return env
+		}
+		if err != nil {
+			p.t.Fatalf("no spec waits (%v):\n%s", err, &p.seen)
+		}
+	}
+}
+
+// release lets the spec go on that waits in env, as soon as it does.
+func (p *paused) release(env *nstest.Env) {
+	p.t.Helper()
+	for env.Release() != nil {
+		list, err := nstest.List(p.t.Context())
+		if err != nil || !slices.ContainsFunc(list, func(l nstest.Listing) bool { return l.ID == env.ID() }) {
+			p.t.Fatalf("the environment has ended, or %v", err)
+		}
+	}
+}
+
+// end is all that the suite has said.
+func (p *paused) end() string {
+	p.t.Helper()
+	_, _ = io.Copy(&p.seen, p.out)
+	if err := p.wait(); err == nil {
+		p.t.Error("the suite has passed")
+	}
+	return p.seen.String()
+}
+
+// A spec that fails waits before anything is cleaned up, and so does each attempt at it.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	p := pause(t, []string{"NSTEST_HOLD=1"}, "-ginkgo.focus=for sure|in the end")
+	var names []string
+	for range 3 {
+		env := p.entrance()
+		names = append(names, env.Name())
+		if env.Name() == "a shop fails (for sure)" {
+			if out, err := env.Host("web").Command("hostname").Output(); string(out) != "web\n" || err != nil {
+				t.Errorf("hostname of web is %q, %v: it was removed by a clean-up", out, err)
+			}
+			if out, err := env.Self().Command("cat", "/tmp/evidence").Output(); string(out) != "left" || err != nil {
+				t.Errorf("the spec's file has %q, %v", out, err)
+			}
+		}
+		p.release(env)
+	}
+	if want := []string{"a shop fails (for sure)", "a shop passes in the end", "a shop passes in the end"}; !slices.Equal(names, want) {
+		t.Errorf("waited for %q, want %q", names, want)
+	}
+	out := p.end()
+	if !strings.Contains(out, "1 Failed") || strings.Count(out, "# a shell where the test is") != 3 || strings.Contains(out, "DeferOnFailure") {
+		t.Errorf("the suite says\n%s", out)
+	}
+}
+
+// Ginkgo waits by itself where it is asked to, and nstest says how to enter.
+func TestSleepOnFailure(t *testing.T) {
+	t.Parallel()
+	p := pause(t, nil, "-ginkgo.focus=for sure", "-ginkgo.sleep-on-failure=10m")
+	env := p.entrance()
+	if out, err := env.Host("web").Command("hostname").Output(); string(out) != "web\n" || err != nil {
+		t.Errorf("hostname of web is %q, %v", out, err)
+	}
+	for line := ""; !strings.Contains(line, "Paused on failure"); {
+		var err error
+		if line, err = p.out.ReadString('\n'); err != nil {
+			t.Fatalf("Ginkgo does not pause: %v", err)
+		}
+	}
+	if err := p.kill(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	p.end()
+}
+
+// Without either nobody waits.
+func TestNobodyWaits(t *testing.T) {
+	t.Parallel()
+	p := pause(t, nil, "-ginkgo.focus=for sure")
+	if out := p.end(); strings.Contains(out, "# a shell where") {
+		t.Errorf("the suite says\n%s", out)
+	}
+}
