@@ -69,7 +69,15 @@ type LostDevice struct {
 
 // RestoreDevices makes the network devices that programs have borrowed and did not live to give back what they were. Those
 // of living programs are left alone. The error is for records that cannot be read.
-func RestoreDevices() ([]LostDevice, error) {
+func RestoreDevices() ([]LostDevice, error) { return lostDevices(recovered) }
+
+// LostDevices are the network devices that RestoreDevices would restore, or try to. Nothing is changed.
+func LostDevices() ([]LostDevice, error) {
+	return lostDevices(func(r *loan.Record, _ *rtnl.Conn) LostDevice { return LostDevice{Name: r.Name, Err: r.Close()} })
+}
+
+// lostDevices are those on record that nobody has any more, and what each has come to.
+func lostDevices(judge func(*loan.Record, *rtnl.Conn) LostDevice) ([]LostDevice, error) {
 	machine, err := rtnl.Open()
 	if err != nil {
 		return nil, err
@@ -81,7 +89,7 @@ func RestoreDevices() ([]LostDevice, error) {
 		records, err := loan.Abandoned(dir)
 		errs = append(errs, err)
 		for _, r := range records {
-			list = append(list, recovered(r, machine))
+			list = append(list, judge(r, machine))
 		}
 	}
 	return list, errors.Join(errs...)

@@ -102,7 +102,7 @@ var usage = map[string]string{
 	"capture": "nstest capture [flags] ENV[/HOST[/NETWORK]] [EXPRESSION...]",
 	"release": "nstest release ENV",
 	"doctor":  "nstest doctor [--json]",
-	"gc":      "nstest gc",
+	"gc":      "nstest gc [--dry-run]",
 	"conform": "nstest conform [--json FILE] [--label EXPRESSION]... [-v]\n       nstest conform --target [--json FILE] [-v]\n       nstest conform diff BEFORE AFTER",
 	"diff":    "nstest conform diff BEFORE AFTER",
 	"report":  "nstest report BUNDLE... [-o FILE]",
