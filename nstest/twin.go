@@ -43,8 +43,11 @@ func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *re
 	p.Named = func(what string) { // in the background: the test does not need it
 		go func() { _ = env.call(context.Background(), wire.MethodName, wire.NameParams{Name: what}, nil) }()
 	}
-	if hint, wait := holding(); hint || wait {
-		p.Linger = func(ctx context.Context, test, message string) { env.hold(ctx, test, message, wait) }
+	switch hint, wait := holding(); {
+	case wait:
+		p.Linger = func(ctx context.Context, test, message string) { env.hold(ctx, test, message, true) }
+	case hint:
+		p.Invite = func(test, message string) { env.hold(ctx, test, message, false) }
 	}
 	if twin.Attaching() {
 		p.Hold = func(pid int) error { return awaitDebugger(ctx, pid) }

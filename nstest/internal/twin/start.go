@@ -48,6 +48,9 @@ type Plan struct {
 	// has ended badly. Everything waits until it has returned.
 	Linger func(ctx context.Context, test, message string)
 
+	// Invite is called, unless it is nil, when a spec in the twin has failed and Ginkgo waits by itself. It does not wait.
+	Invite func(test, message string)
+
 	// Collect is called, unless it is nil, between the end of the process and that of the environment, which may have
 	// processes still. failed says what has failed in the twin, "" if nothing has.
 	Collect func(failed string) error
@@ -73,6 +76,7 @@ type Twin struct {
 	test     string
 	named    func(what string)
 	linger   func(ctx context.Context, test, message string)
+	invite   func(test, message string)
 
 	process     Process
 	environment io.Closer
@@ -90,7 +94,7 @@ type Twin struct {
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, test: p.Test, named: p.Named, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, invite: p.Invite, test: p.Test, named: p.Named, ended: make(chan struct{})}
 	t.lingering, t.leave = context.WithCancel(context.Background())
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
@@ -155,6 +159,13 @@ func (t *Twin) Describe() string {
 
 // Lingers reports whether somebody may want to look at the environment after a failure.
 func (t *Twin) Lingers() bool { return t.linger != nil }
+
+// Invite says how to look at the environment, where somebody may want to know.
+func (t *Twin) Invite(test, message string) {
+	if t.invite != nil {
+		t.invite(test, message)
+	}
+}
 
 // Linger lets somebody look at the environment, if anybody wants to, until ctx ends.
 func (t *Twin) Linger(ctx context.Context, test, message string) {

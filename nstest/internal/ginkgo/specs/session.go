@@ -163,6 +163,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 			s.fail(spec, kind, r.State.String(), r.Failure, func() []byte { return r.Goroutines })
 		}
 		s.twin.Failed()
+		s.twin.Invite(spec.fullText(), r.Failure.Message)
 		s.announce()
 	}
 	if r.State != types.SpecStatePassed {
