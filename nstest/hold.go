@@ -44,6 +44,7 @@ func (e *Env) hold(ctx context.Context, test, message string, wait bool) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
 	defer stop()
+	_ = e.call(ctx, wire.MethodName, wire.NameParams{Name: test}, nil) // or it may not be in the list yet
 	console, say := openConsole()
 	if console != nil {
 		defer console.Close()
