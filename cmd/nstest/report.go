@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +50,7 @@ func (c *reportCommand) Run(sys *system) error {
 		}
 		summary.Add(a, filepath.Base(file))
 	}
-	err = c.write(sys, c.Output, func(w io.Writer) error { return summary.Write(w, buildVersion()) })
+	err = writeFile(sys, c.Output, func(w io.Writer) error { return summary.Write(w, buildVersion()) })
 	return errors.Join(append(errs, err)...)
 }
 
@@ -105,27 +104,6 @@ func (c *reportCommand) one(sys *system, path, file string) (*analysis.Analysis,
 		return nil, err
 	}
 	a := analysis.Read(b)
-	err = c.write(sys, file, func(w io.Writer) error { return page.Write(w, b, a, buildVersion()) })
+	err = writeFile(sys, file, func(w io.Writer) error { return page.Write(w, b, a, buildVersion()) })
 	return a, errors.Join(err, b.Close())
-}
-
-// write writes a file as a whole, or leaves what was there.
-func (c *reportCommand) write(sys *system, path string, content func(io.Writer) error) error {
-	if path == "-" {
-		w := bufio.NewWriter(sys.Stdout)
-		return errors.Join(content(w), w.Flush())
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".nstest-report-")
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	w := bufio.NewWriter(f)
-	err = errors.Join(content(w), w.Flush(), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write report: %w", err), os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -359,3 +359,40 @@ func TestManifestIsWhole(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, m)
 	}
 }
+
+// What is packed comes out as it was, and is as hard to escape from as before.
+func TestPack(t *testing.T) {
+	dir := directory(t, map[string]string{bundle.ManifestFile: manifest, bundle.LogsDir + "/web/1-nginx.log": "hello\n", bundle.FilesDir + "/tmp/empty": ""})
+	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "b.tar.zst")
+	f, err := os.Create(file)
+	if err == nil {
+		err = errors.Join(open(t, dir).Pack(f, "works"), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, file)
+	files, err := b.Files(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range files {
+		content, err := b.File(f.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(content)
+		if err = errors.Join(err, content.Close()); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, f.Path+" "+string(text))
+	}
+	want := []string{bundle.FilesDir + "/tmp/empty ", bundle.LogsDir + "/web/1-nginx.log hello\n", bundle.ManifestFile + " " + manifest}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,7 +1,7 @@
 // Package scribe writes bundles: a directory for an attempt at a test, which is there while the test runs, vanishes if
 // that passes, and is completed if it fails.
 //
-// It stays a directory. To pack it is for who wants to move it, since what is linked here is in every test's program, and
+// It stays a directory. To pack it is for who wants to move it (bundle.Pack), since what is linked here is in every test's program, and
 // initialised in each of its processes: the zstd that there is for Go makes a program 0.5 MB larger, and its start, of which
 // each spec has one, at least 0.2 ms longer.
 package scribe
