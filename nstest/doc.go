@@ -68,7 +68,7 @@
 // A bundle has at most NSTEST_KEEP_LIMIT bytes, by default 128 MiB: a quarter of it is for packets, a quarter for events and
 // logs, and about half for files. The manifest says what was left out. [Redact] keeps secrets out of it.
 //
-// Package bundle reads a bundle, and `nstest report` shows it; also one that was packed, by tar --zstd -cf B.tar.zst -C DIR B.
+// Package bundle reads a bundle, and `nstest report` shows it; also one that `nstest pack` has made one file of.
 //
 // A program that is killed leaves bundles whose manifest has the state "running". They have everything up to then, and are
 // not redacted.
