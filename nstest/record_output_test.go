@@ -263,10 +263,13 @@ func TestRecordThatIsFullOfOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, left, exits := 0, 0, 0
+	var last []string // after the gap
 	for _, e := range events(t, dir) {
 		switch {
 		case e.Kind == record.KindExit:
 			exits++
+		case e.Kind == record.KindLog && (last != nil || strings.HasPrefix(e.Text, "…")):
+			last = append(last, e.Text)
 		case e.Kind == record.KindLog:
 			if kept++; e.Text != fmt.Sprint(kept) {
 				t.Fatalf("line %d is %q", kept, e.Text)
@@ -277,5 +280,13 @@ func TestRecordThatIsFullOfOutput(t *testing.T) {
 	}
 	if kept < 100 || kept+left != lines || exits != 1 {
 		t.Errorf("%d lines are kept, and %d are said to be left out, of %d; %d ends of a process", kept, left, lines, exits)
+	}
+	for i, text := range slices.Backward(last) {
+		if want := fmt.Sprint(lines - (len(last) - 1 - i)); i > 0 && text != want {
+			t.Errorf("line %d from the end is %q, want %q", len(last)-i, text, want)
+		}
+	}
+	if len(last) != 11 {
+		t.Errorf("of the end there is %q", last)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 )
 
-// writeFile writes a file as a whole, or leaves what was there; "-" is standard output.
+// writeFile writes a file as a whole that only the user can read, as bundles are, or leaves what was there; "-" is standard
+// output. It says what it has written.
 func writeFile(sys *system, path string, content func(io.Writer) error) error {
 	if path == "-" {
 		w := bufio.NewWriter(sys.Stdout)
@@ -20,12 +21,13 @@ func writeFile(sys *system, path string, content func(io.Writer) error) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	w := bufio.NewWriter(f)
-	err = errors.Join(content(w), w.Flush(), f.Chmod(0o644), f.Close())
+	err = errors.Join(content(w), w.Flush(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
 	}
+	sys.warnf("wrote %s", path)
 	return nil
 }

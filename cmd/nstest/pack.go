@@ -17,7 +17,7 @@ type packCommand struct {
 }
 
 func (packCommand) Help() string {
-	return `The file is a tar archive compressed by zstd, to be sent or stored. "nstest report" and package bundle read it as they read the directory, which stays.`
+	return `The file is a tar archive compressed by zstd. "nstest report" and package bundle read it as they read the directory, which stays.`
 }
 
 // Run packs each of the bundles.

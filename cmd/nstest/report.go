@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/analysis"
@@ -71,27 +73,37 @@ func (c *reportCommand) find() (paths []string, several bool, err error) {
 	return paths, several || len(paths) > 1, nil
 }
 
-// bundlesIn are the bundles in a directory that is none itself. They are nil for everything else.
+// bundlesIn are the bundles in a directory that is none itself, and in those below it, as "go test -artifacts" makes them. They
+// are nil for everything else.
 func bundlesIn(dir string) ([]string, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, err
 	}
-	if _, err := os.Lstat(filepath.Join(dir, bundle.ManifestFile)); err == nil {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
 	var out []string
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		_, err := os.Lstat(filepath.Join(path, bundle.ManifestFile))
-		if err == nil || strings.HasSuffix(path, ".tar.zst") {
-			out = append(out, path)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a bundle of a test that has passed meanwhile
+			return nil
+		case err != nil:
+			return err
+		case !d.IsDir():
+			if strings.HasSuffix(path, ".tar.zst") {
+				out = append(out, path)
+			}
+			return nil
 		}
-	}
-	if out == nil {
+		if _, err := os.Lstat(filepath.Join(path, bundle.ManifestFile)); err != nil {
+			return nil
+		}
+		out = append(out, path)
+		return fs.SkipDir
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case slices.Equal(out, []string{dir}): // it is one itself
+		return nil, nil
+	case out == nil:
 		return nil, fmt.Errorf("%s: %w, and there is none in it", dir, bundle.ErrNoBundle)
 	}
 	return out, nil

@@ -20,6 +20,7 @@ const (
 	// A guest is answered at a time by so many, for so long: who wants to stay gets a connection of its own.
 	maxGuests = 16
 	visit     = 10 * time.Second
+	silence   = time.Second // before the first question
 )
 
 // A Keeper is the server's side of a door.
@@ -75,6 +76,7 @@ func (k *Keeper) ID(number int) string {
 // Serve has handle answer whoever may ask, for as long as the process lives.
 func (k *Keeper) Serve(handle wire.Handler) {
 	for {
+		k.guests <- struct{}{} // those who come before there is room wait in the kernel's queue
 		var fd int
 		var err error
 		if rerr := k.raw.Read(func(door uintptr) bool {
@@ -83,9 +85,12 @@ func (k *Keeper) Serve(handle wire.Handler) {
 		}); rerr != nil {
 			return
 		}
+		if err == nil && k.admit(os.NewFile(uintptr(fd), "guest"), handle) {
+			continue
+		}
+		<-k.guests
 		switch {
 		case err == nil:
-			k.admit(os.NewFile(uintptr(fd), "guest"), handle)
 		case errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS):
 			time.Sleep(pause) // until something is closed
 		case !errors.Is(err, unix.ECONNABORTED) && !errors.Is(err, unix.EINTR):
@@ -96,30 +101,28 @@ func (k *Keeper) Serve(handle wire.Handler) {
 
 const pause = 100 * time.Millisecond
 
-// admit answers a guest in the background, if it is the owner.
-func (k *Keeper) admit(guest *os.File, handle wire.Handler) {
+// admit answers a guest in the background, and then gives its place back, if it is the owner. It reports whether it is.
+func (k *Keeper) admit(guest *os.File, handle wire.Handler) bool {
 	if !isOwner(guest) {
 		_ = guest.Close()
-		return
-	}
-	select {
-	case k.guests <- struct{}{}:
-	default:
-		_ = guest.Close()
-		return
+		return false
 	}
 	go func() {
 		defer func() { <-k.guests }()
 		ctx, cancel := context.WithTimeout(context.Background(), visit)
 		defer cancel()
+		silent := time.AfterFunc(silence, cancel)
+		defer silent.Stop()
 		// What a guest does wrong is the guest's affair.
 		_ = wire.Serve(ctx, guest, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
+			silent.Stop()
 			if !k.isOutside(req.Files) {
 				return wire.Reply{}, &wire.Error{Op: req.Method, Errno: uint32(unix.EPERM), Message: "the caller is in another PID namespace than the program whose environments these are"}
 			}
 			return handle(ctx, req)
 		})
 	}()
+	return true
 }
 
 // isOwner reports whether a guest is surely the user who runs this keeper, or root where that can be told. A keeper in a user

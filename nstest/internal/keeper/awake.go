@@ -54,7 +54,9 @@ func forkError(err error) error {
 
 // ownInit is the host's init, if it has one of its own and is awake.
 func (h *host) ownInit() *pid1.Child {
-	h.waking.Lock()
+	if !h.waking.TryLock() { // it is about to get one, which takes as long as the environment's init wants
+		return nil
+	}
 	defer h.waking.Unlock()
 	return h.child
 }

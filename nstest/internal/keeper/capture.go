@@ -60,6 +60,13 @@ func (e *environment) capture(ctx context.Context, p wire.CaptureParams, file *o
 	if err != nil {
 		return wire.CaptureResult{}, errors.Join(err, file.Close())
 	}
+	if isPipe(file) { // whoever has sent it can make nobody wait at a description of our own
+		own, err := reopen(int(file.Fd()))
+		if err = errors.Join(err, file.Close()); err != nil {
+			return wire.CaptureResult{}, err
+		}
+		file = own
+	}
 	if err := c.begin(ctx, file, e.name()); err != nil {
 		return wire.CaptureResult{}, err
 	}

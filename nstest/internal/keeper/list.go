@@ -146,7 +146,9 @@ func (l *list) count(ctx context.Context, all map[int]*environment) map[int]usag
 		}
 		u := used[number]
 		u.processes++
-		u.memory += proportional(pid)
+		if !all[number].servesFiles() { // else a process may keep whoever looks at its memory waiting
+			u.memory += proportional(pid)
+		}
 		used[number] = u
 	}
 	return used

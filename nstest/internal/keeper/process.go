@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -201,6 +202,11 @@ func (e *environment) wait(ctx context.Context, n int) (wire.WaitResult, error) 
 	return wire.WaitResult{Status: uint32(x.Status), UserTime: x.UserTime, SystemTime: x.SystemTime, MaxRSS: x.MaxRSS}, nil
 }
 
+// ends reports whether a signal is one by which somebody wants a process to end, however it does then.
+func ends(s unix.Signal) bool {
+	return slices.Contains([]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGKILL, unix.SIGABRT}, s)
+}
+
 // signal sends a signal to a process, or to the process group that it leads.
 func (e *environment) signal(s wire.SignalParams) error {
 	p, err := e.process(s.Proc)
@@ -213,7 +219,7 @@ func (e *environment) signal(s wire.SignalParams) error {
 	default:
 	}
 	e.mu.Lock()
-	p.signaled = true
+	p.signaled = p.signaled || ends(unix.Signal(s.Signal))
 	e.mu.Unlock()
 	if s.Group {
 		var prog pid1.Program

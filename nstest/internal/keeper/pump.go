@@ -36,10 +36,21 @@ const (
 	maxRest  = 1 << 20
 )
 
+// maxPumps bounds the streams that are recorded at a time, each of which takes two descriptors.
+const maxPumps = 1024
+
 // interpose puts pumps between a process and those of its files that the library has made for it, and returns the files that the
 // process gets. Where it cannot, nothing is recorded of what the process writes.
 func (e *environment) interpose(p wire.SpawnParams, files []*os.File) ([]*os.File, []*pump) {
-	if e.recorder.Load() == nil || p.Terminal || !p.OwnStdout && !p.OwnStderr {
+	r := e.recorder.Load()
+	if r == nil || p.Terminal || !p.OwnStdout && !p.OwnStderr {
+		return files, nil
+	}
+	r.mu.Lock()
+	many := len(r.pumps) >= maxPumps
+	r.mu.Unlock()
+	if many {
+		e.note("the output of process %q is not recorded: that of %d others is, which have not closed it", brief(p.Args)[0], maxPumps)
 		return files, nil
 	}
 	var pumps []*pump
@@ -55,7 +66,7 @@ func (e *environment) interpose(p wire.SpawnParams, files []*os.File) ([]*os.Fil
 		u, err := newPump(files[i])
 		switch {
 		case err != nil:
-			e.note("the output of process %q is not recorded: %v", p.Args[0], err)
+			e.note("the output of process %q is not recorded: %v", brief(p.Args)[0], err)
 		case u != nil:
 			u.streams, got[i] = []int{i}, u.into
 			pumps = append(pumps, u)
@@ -258,6 +269,10 @@ func (r *recorder) recordOutput(number int, p *process) {
 				line := event
 				line.Text = string(text)
 				r.add(line)
+			}, late: func(text []byte) {
+				line := event
+				line.Text = string(text)
+				r.addLast(line)
 			}})
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -89,12 +89,16 @@ func (e *environment) note(format string, args ...any) {
 	}
 }
 
+// maxEventText bounds the text of an event, in bytes.
+const maxEventText = 64 << 10
+
 func (r *recorder) add(event record.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return
 	}
+	event.Text = event.Text[:min(len(event.Text), maxEventText)]
 	c := classOf(event.Kind)
 	if g := r.full[c]; g != nil { // what follows would fill the room that a longer one had not
 		g.count++
@@ -117,6 +121,18 @@ func (r *recorder) add(event record.Event) {
 		}
 	}
 	if !r.write(line) {
+		r.slow.count++
+	}
+}
+
+// addLast is add for the last words of somebody whose talk was too much: they have room where happenings have it.
+func (r *recorder) addLast(event record.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.full[happenings] != nil {
+		return
+	}
+	if line, err := r.encode(&event); err != nil || r.size+int64(len(line)) > r.share(happenings) || !r.write(line) {
 		r.slow.count++
 	}
 }
@@ -214,6 +230,11 @@ func checkRecord(p wire.RecordParams, files []*os.File) error {
 func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
 	if err := checkRecord(p, files); err != nil {
 		return errors.Join(err, closeAll(files))
+	}
+	for _, f := range files[1:] { // before anybody has a mutex: whoever serves the file may let us wait
+		if err := f.Truncate(0); err != nil {
+			return errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), closeAll(files))
+		}
 	}
 	networks, err := e.startRecorder(p, files)
 	for _, n := range networks {

@@ -204,8 +204,11 @@ func (e *environment) handleInside(ctx context.Context, req *wire.Request) (wire
 	if req.Method == wire.MethodClose {
 		return wire.Reply{}, refuse(unix.EPERM, "this environment ends with the process that it was made for")
 	}
-	if req.Method == wire.MethodBorrow {
+	switch req.Method {
+	case wire.MethodBorrow:
 		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return only(e.borrowInside(p)) })
+	case wire.MethodName, wire.MethodHold, wire.MethodRelease, wire.MethodRecord:
+		return wire.Reply{}, refuse(unix.EPERM, "%s is for whoever has made this environment", req.Method)
 	}
 	return e.carryOut(ctx, req, true)
 }

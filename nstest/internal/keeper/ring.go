@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -38,11 +37,6 @@ func newRing(p wire.RecordParams, name string, files []*os.File) (*capture, erro
 	c := &capture{
 		params: wire.CaptureParams{Snap: snap, Limit: p.Packets}, seen: map[place]*seen{}, told: map[netip.Addr][]string{},
 		ring: &ring{name: name},
-	}
-	for _, f := range files {
-		if err := f.Truncate(0); err != nil {
-			return nil, errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), closeAll(files))
-		}
 	}
 	c.sink, c.ring.spare = newSink(files[0]), newSink(files[1])
 	return c, c.beginSection()

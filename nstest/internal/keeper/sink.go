@@ -240,6 +240,7 @@ func (s *sink) close() error {
 		s.err = errSlowFile
 		s.changed.Broadcast()
 	}
+	_ = s.file.SetWriteDeadline(time.Unix(1, 0)) // of a pipe: else a thread would wait for its reader
 	go func() { <-s.done; _ = s.file.Close() }()
 	return s.err
 }

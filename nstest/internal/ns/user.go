@@ -4,14 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
+
+// becoming is held while a thread is somebody else: whether the process may be looked at is one setting for all threads.
+var becoming sync.Mutex
 
 // AsUser runs f on a thread of its own whose effective user is uid: others see f's system calls as that user's. The caller
 // is root. What f does to files of /proc/self is undefined.
 func AsUser(uid int, f func() error) error {
 	// The kernel makes a process that changes its user one that only root may look at, as if it were a setuid program.
+	becoming.Lock()
+	defer becoming.Unlock()
 	dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	if err != nil {
 		return fmt.Errorf("become user %d: %w", uid, err)

@@ -183,15 +183,17 @@ func (r *Bundle) sortEvents(text func(string) string) error {
 		err := scanEvents(in, func(line []byte, e record.Event) error { list = append(list, happened{e.Time, line}); return nil })
 		slices.SortStableFunc(list, func(a, b happened) int { return a.at.Compare(b.at) })
 		for _, h := range list {
+			if err != nil {
+				break
+			}
 			if text == nil {
-				_, werr := out.Write(h.line)
-				err = errors.Join(err, werr)
+				_, err = out.Write(h.line)
 			} else {
-				err = errors.Join(err, redactJSON(h.line, out, text))
+				err = redactJSON(h.line, out, text)
 			}
 		}
 		return err
-	})
+	}, text != nil)
 }
 
 // Dumped are the programs of which the events say that they have dumped core: their first arguments, each once.
@@ -216,16 +218,16 @@ func (r *Bundle) redact(text func(string) string) error {
 		return nil
 	}
 	return errors.Join(
-		r.rewrite(record.StateFile, func(in io.Reader, out io.Writer) error { return redactAll(in, out, text) }),
-		r.rewrite(record.TopologyFile, func(in io.Reader, out io.Writer) error { return redactAll(in, out, text) }),
-		r.rewrite(record.DrawingFile, func(in io.Reader, out io.Writer) error { return redactText(in, out, text) }),
-		r.rewrite(record.GoroutinesFile, func(in io.Reader, out io.Writer) error { return redactText(in, out, text) }),
+		r.rewrite(record.StateFile, func(in io.Reader, out io.Writer) error { return redactAll(in, out, text) }, true),
+		r.rewrite(record.TopologyFile, func(in io.Reader, out io.Writer) error { return redactAll(in, out, text) }, true),
+		r.rewrite(record.DrawingFile, func(in io.Reader, out io.Writer) error { return redactText(in, out, text) }, true),
+		r.rewrite(record.GoroutinesFile, func(in io.Reader, out io.Writer) error { return redactText(in, out, text) }, true),
 	)
 }
 
-// rewrite makes a file anew, if it is there. One that cannot be made anew is removed: it must not stay as it is, if it was to
-// be redacted.
-func (r *Bundle) rewrite(name string, f func(io.Reader, io.Writer) error) (err error) {
+// rewrite makes a file anew, if it is there. One that cannot be made anew stays as it is, or is removed if it is secret: it
+// was to be redacted.
+func (r *Bundle) rewrite(name string, f func(io.Reader, io.Writer) error, secret bool) (err error) {
 	path := filepath.Join(r.dir, name)
 	in, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -236,8 +238,12 @@ func (r *Bundle) rewrite(name string, f func(io.Reader, io.Writer) error) (err e
 	}
 	defer in.Close()
 	defer func() {
-		if err != nil {
+		switch {
+		case err == nil:
+		case secret:
 			err = errors.Join(fmt.Errorf("%s could not be written anew, and is left out: %w", name, err), os.Remove(path))
+		default:
+			err = fmt.Errorf("%s could not be sorted: %w", name, err)
 		}
 	}()
 	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

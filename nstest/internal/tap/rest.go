@@ -24,7 +24,10 @@ func (t *Tap) Resume(snap int, see func(Frame)) error {
 	err := t.count()
 	t.seen, t.lost = 0, 0
 	t.see, t.snap, t.since = see, snapOf(snap), time.Now()
-	return errors.Join(err, t.filter(t.snap))
+	if err = errors.Join(err, t.filter(t.snap)); err != nil {
+		t.see = nil
+	}
+	return err
 }
 
 // Rest makes the tap see nothing more until Resume. It sees what has passed before, at once: what sends frames has ended, so

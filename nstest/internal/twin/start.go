@@ -200,7 +200,11 @@ func (t *Twin) wait() {
 		err = errors.Join(err, t.collect(failed))
 	}
 	if failed != "" && !t.failed.Load() && !t.stopped.Load() && (t.test != "" || t.what.Load() != nil) { // else nobody waits for it yet, or any more
-		t.Linger(t.lingering, failed, "its process has ended: "+state)
+		test := t.test
+		if what := t.what.Load(); what != nil {
+			test = *what
+		}
+		t.Linger(t.lingering, test, "its process has ended: "+state)
 	}
 	err = errors.Join(err, t.environment.Close())
 	t.Output.drain()
