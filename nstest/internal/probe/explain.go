@@ -60,7 +60,7 @@ func (m *machine) explain(err error, op string) (cause, remedy string) {
 			break
 		}
 	}
-	return fmt.Sprintf("the kernel answered %q", errno.Error()), lookFurther
+	return err.Error(), lookFurther
 }
 
 func (m *machine) explainUserNamespace(errno syscall.Errno, _ string) (cause, remedy string) {

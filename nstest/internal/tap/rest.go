@@ -76,11 +76,13 @@ func (t *Tap) peek() {
 			return
 		}
 		frame := (*unix.Tpacket3Hdr)(unsafe.Pointer(&b[at]))
-		next := at + int(frame.Next_offset)
-		if frame.Mac < least || at+int(frame.Mac)+int(frame.Snaplen) > len(b) || next <= at || next > len(b) {
+		if frame.Mac < least || at+int(frame.Mac)+int(frame.Snaplen) > len(b) {
 			return
 		}
 		t.takeBlock(b[at:], 1)
-		at = next
+		if frame.Next_offset == 0 { // the last of a block that the kernel has just done with
+			return
+		}
+		at += int(frame.Next_offset)
 	}
 }
