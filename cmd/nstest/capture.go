@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -69,6 +70,10 @@ func (c *captureCommand) capture(ctx context.Context, sys *system, env *nstest.E
 		}
 	}
 	capture, err := begin(cfg)
+	if errors.Is(err, nstest.ErrClosed) || errors.Is(err, unix.ESHUTDOWN) { // somebody may have read the file's beginning already
+		sys.warnf("the environment has ended")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
