@@ -2,7 +2,6 @@ package nstest
 
 import (
 	"regexp"
-	"runtime"
 
 	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"github.com/hermetic-go/nstest/nstest/internal/scribe"
@@ -34,7 +33,7 @@ func (r *recording) lookAt(tb TB) {
 	if r == nil || !ok || !t.Failed() || r.current() == nil {
 		return
 	}
-	notice := r.Failed(r.current().Test(), record.Failure{Message: "the test has failed", State: "failed"}, goroutines)
+	notice := r.Failed(r.current().Test(), record.Failure{Message: "the test has failed", State: "failed"}, twin.Stacks)
 	_ = r.collect(r.current().Test())
 	if notice == nil {
 		return
@@ -47,10 +46,4 @@ func (r *recording) lookAt(tb TB) {
 		tb.Logf("What processes have printed last:\n%s", notice.Last)
 	}
 	tb.Logf("nstest bundle: %s", path)
-}
-
-// goroutines are those of this process.
-func goroutines() []byte {
-	buffer := make([]byte, 4<<20)
-	return buffer[:runtime.Stack(buffer, true)]
 }

@@ -143,13 +143,10 @@ func (b *Bundle) Capture() (io.ReadCloser, error) {
 	return list, nil
 }
 
-// rings are where packets are while the test runs. The end makes one file of them.
-var rings = []string{"packets-0.pcapng", "packets-1.pcapng"}
-
 // openRings opens those that are there, the one that was written last at the end: that one may be cut.
 func (b *Bundle) openRings() files {
 	var list files
-	for _, path := range rings {
+	for _, path := range record.RingFiles {
 		if f, err := b.File(path); err == nil {
 			list = append(list, f)
 		}

@@ -79,7 +79,6 @@ const (
 	KindExit    = record.KindExit    // it has ended: Host, Process, PID, State, Took, OOM
 	KindLog     = record.KindLog     // it has printed a line: Host, Process, PID, Stream, Text
 	KindQuery   = record.KindQuery   // a host has asked for a name: Host, Text ("A db."), State, Addrs, Took
-	KindConn    = record.KindConn    // a connection of the environment's own code: Host, Text, State
 	KindNote    = record.KindNote    // anything else that a reader should know: Text
 )
 

@@ -10,7 +10,6 @@ package gotest
 import (
 	"flag"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -130,8 +129,7 @@ func (i *insider) run(t *testing.T, f func()) {
 func (i *insider) tell(s stage) {
 	var answer struct{}
 	if s.Failed && i.job.Record {
-		buffer := make([]byte, 1<<20)
-		s.Goroutines = buffer[:runtime.Stack(buffer, true)]
+		s.Goroutines = twin.Stacks()
 	}
 	if i.link.Send(s) != nil || i.link.Receive(&answer) != nil {
 		os.Exit(2) // the original has ended

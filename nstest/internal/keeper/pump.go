@@ -272,7 +272,7 @@ func (r *recorder) recordOutput(number int, p *process) {
 			}, late: func(text []byte) {
 				line := event
 				line.Text = string(text)
-				r.addLast(line)
+				r.addAs(happenings, line)
 			}})
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -92,14 +92,17 @@ func (e *environment) note(format string, args ...any) {
 // maxEventText bounds the text of an event, in bytes.
 const maxEventText = 64 << 10
 
-func (r *recorder) add(event record.Event) {
+// add writes an event down, as one of its kind's class.
+func (r *recorder) add(event record.Event) { r.addAs(classOf(event.Kind), event) }
+
+// addAs is add for an event that has its room with those of another class, as the last words have of whose talk was too much.
+func (r *recorder) addAs(c class, event record.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return
 	}
 	event.Text = event.Text[:min(len(event.Text), maxEventText)]
-	c := classOf(event.Kind)
 	if g := r.full[c]; g != nil { // what follows would fill the room that a longer one had not
 		g.count++
 		return
@@ -121,18 +124,6 @@ func (r *recorder) add(event record.Event) {
 		}
 	}
 	if !r.write(line) {
-		r.slow.count++
-	}
-}
-
-// addLast is add for the last words of somebody whose talk was too much: they have room where happenings have it.
-func (r *recorder) addLast(event record.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || r.full[happenings] != nil {
-		return
-	}
-	if line, err := r.encode(&event); err != nil || r.size+int64(len(line)) > r.share(happenings) || !r.write(line) {
 		r.slow.count++
 	}
 }

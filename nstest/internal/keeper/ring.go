@@ -39,7 +39,10 @@ func newRing(p wire.RecordParams, name string, files []*os.File) (*capture, erro
 		ring: &ring{name: name},
 	}
 	c.sink, c.ring.spare = newSink(files[0]), newSink(files[1])
-	return c, c.beginSection()
+	if err := c.beginSection(); err != nil {
+		return nil, errors.Join(err, c.sink.close(), c.ring.spare.close())
+	}
+	return c, nil
 }
 
 // beginSection begins a section at the beginning of the file that is written now.

@@ -19,7 +19,6 @@ const (
 	KindExit    Kind = "exit"    // it has ended: Host, Process, PID, State ("exit status 1", "signal: killed"), Took, OOM
 	KindLog     Kind = "log"     // it has printed a line: Host, Process, PID, Stream, Text
 	KindQuery   Kind = "query"   // a host has asked for a name: Host, Text ("A db."), State ("NOERROR", "NXDOMAIN", "lost"), Addrs, Took
-	KindConn    Kind = "conn"    // a connection was begun or refused by the environment's own code: Host, Text, State
 	KindNote    Kind = "note"    // anything else that a reader should know, such as that events were left out: Text
 )
 

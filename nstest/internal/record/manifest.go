@@ -68,3 +68,6 @@ const (
 	FilesDir       = "files"          // what the test has left in /tmp, /var/tmp, /run and /dev/shm
 	CoresDir       = "cores"          // core dumps, and the programs that made them
 )
+
+// RingFiles are where packets are while the test runs, in one of them after the other. The end makes CaptureFile of them.
+var RingFiles = [2]string{"packets-0.pcapng", "packets-1.pcapng"}

@@ -25,9 +25,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files that are there only while the test runs: the packets, of which the end has one file.
-var rings = [2]string{"packets-0.pcapng", "packets-1.pcapng"}
-
 // Limits are what a bundle may have, in bytes.
 type Limits struct {
 	All     int64
@@ -189,7 +186,7 @@ func (r *Bundle) Events() (*os.File, error) {
 func (r *Bundle) Rings() (files []*os.File, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, name := range rings {
+	for _, name := range record.RingFiles {
 		f, err := r.appendTo(name)
 		if err != nil {
 			for _, f := range files {

@@ -33,7 +33,7 @@ func (r *Bundle) Left() int64 {
 	defer r.mu.Unlock()
 	left := r.limits.All - 4*r.limits.Events - 2*r.limits.Packets
 	for _, f := range r.files() {
-		if f.Path != record.EventsFile && !slices.Contains(rings[:], f.Path) {
+		if f.Path != record.EventsFile && !slices.Contains(record.RingFiles[:], f.Path) {
 			left -= f.Size
 		}
 	}
@@ -82,7 +82,7 @@ func (r *Bundle) mergeRings(redact Redaction) error {
 		size int64
 	}
 	var list []ring
-	for _, name := range rings {
+	for _, name := range record.RingFiles {
 		path := filepath.Join(r.dir, name)
 		info, err := os.Stat(path)
 		switch {

@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"runtime"
 	"strings"
 
 	"github.com/hermetic-go/nstest/nstest/internal/record"
@@ -68,4 +69,10 @@ func (t *Twin) EndRecord(bad error) error {
 	}
 	t.Recorder.Goroutines(t.Output.Goroutines())
 	return t.Recorder.End(bad)
+}
+
+// Stacks are where the goroutines of this process are.
+func Stacks() []byte {
+	buffer := make([]byte, 4<<20)
+	return buffer[:runtime.Stack(buffer, true)]
 }

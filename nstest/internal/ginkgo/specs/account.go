@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -166,10 +165,4 @@ func (s *session) endRecord(bad error) error {
 		fmt.Fprintf(os.Stderr, "nstest: bundle %s\n", n.Path)
 	}
 	return s.twin.EndRecord(bad)
-}
-
-// stacks are the goroutines of this process.
-func stacks() []byte {
-	buffer := make([]byte, 1<<20)
-	return buffer[:runtime.Stack(buffer, true)]
 }

@@ -155,7 +155,7 @@ func (p *performer) listen() {
 			p.sendDeferred()                         // the original may be about to go on without the node
 			_ = unix.Kill(os.Getpid(), unix.SIGUSR1) // Ginkgo's signal
 		case o.Goroutines:
-			p.send(event{Goroutines: stacks()})
+			p.send(event{Goroutines: twin.Stacks()})
 		case o.Cancel != nil:
 			p.mu.Lock()
 			if a := p.running; a != nil {
@@ -316,7 +316,7 @@ func (p *performer) conclude() {
 	p.catchUp()
 	a.result.Entries = p.changedEntries()
 	if p.job.Record && a.result.State.Is(types.SpecStateFailureStates) {
-		a.result.Goroutines = stacks()
+		a.result.Goroutines = twin.Stacks()
 	}
 	p.send(event{Result: &a.result})
 }
