@@ -57,7 +57,7 @@ type builder struct {
 }
 
 func (b *builder) put(i Item) int {
-	i.Text = clip(i.Text, maxText)
+	i.Text = Clip(i.Text, maxText)
 	b.a.Items = append(b.a.Items, i)
 	return len(b.a.Items) - 1
 }
@@ -98,9 +98,6 @@ func (b *builder) add(e bundle.Event) {
 			i.Text = "host is gone"
 		}
 		b.put(i)
-	case bundle.KindConn:
-		i.Kind, i.Text = Note, strings.TrimSpace(e.Text+" "+e.State)
-		b.put(i)
 	default:
 		i.Kind = Note
 		b.put(i)
@@ -109,7 +106,7 @@ func (b *builder) add(e bundle.Event) {
 
 func (i *Item) fact(name, value string) {
 	if value != "" {
-		i.Facts = append(i.Facts, Fact{name, clip(value, maxText)})
+		i.Facts = append(i.Facts, Fact{name, Clip(value, maxText)})
 	}
 }
 
@@ -236,7 +233,7 @@ func (b *builder) query(e bundle.Event, i Item) {
 func (b *builder) failures() {
 	for _, f := range b.a.Manifest.Failures {
 		told := f.Time.IsZero() || slices.ContainsFunc(b.a.Items, func(i Item) bool {
-			return i.Kind == Failure && (i.Time.Equal(f.Time) || i.Text == clip(f.Message, maxText) && i.Time.Sub(f.Time).Abs() < time.Second)
+			return i.Kind == Failure && (i.Time.Equal(f.Time) || i.Text == Clip(f.Message, maxText) && i.Time.Sub(f.Time).Abs() < time.Second)
 		})
 		if !told {
 			i := Item{Time: f.Time, Kind: Failure, Level: Bad, Text: f.Message}
@@ -253,7 +250,7 @@ func (a *Analysis) addTraffic() {
 	}
 	kinds := map[traffic.MessageKind]Kind{traffic.TCP: TCP, traffic.HTTP: HTTP, traffic.TLS: TLS, traffic.DNS: DNS, traffic.ICMP: ICMP}
 	for _, m := range a.Capture.Messages {
-		i := Item{Time: m.Time, Kind: kinds[m.Kind], Host: m.From, To: m.To, Text: clip(m.Text, maxText), Conn: m.Conn, Packet: m.Packet}
+		i := Item{Time: m.Time, Kind: kinds[m.Kind], Host: m.From, To: m.To, Text: Clip(m.Text, maxText), Conn: m.Conn, Packet: m.Packet}
 		if m.Bad {
 			i.Level = Bad
 		}

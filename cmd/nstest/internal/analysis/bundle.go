@@ -19,16 +19,17 @@ import (
 
 // An Analysis is what there is to tell of a bundle.
 type Analysis struct {
-	Manifest bundle.Manifest
-	State    *bundle.State    // nil if there is none
-	Topology *nstest.Topology // nil if there is none
-	Drawing  []byte           // SVG as it is in the bundle; nil if there is none, or Topology is there
-	Capture  *traffic.Capture // nil if there is none
-	Hosts    []string         // in the order in which they are shown
-	Items    []Item           // by time
-	Findings []Finding        // the most telling first
-	Notes    []string         // what is missing, a sentence each
-	End      time.Time        // of what was recorded
+	Manifest   bundle.Manifest
+	State      *bundle.State    // nil if there is none
+	Topology   *nstest.Topology // nil if there is none
+	Drawing    []byte           // SVG as it is in the bundle; nil if there is none, or Topology is there
+	Capture    *traffic.Capture // nil if there is none
+	Hosts      []string         // in the order in which they are shown
+	Items      []Item           // by time
+	Findings   []Finding        // the most telling first
+	Goroutines []Goroutine      // of the test's process
+	Notes      []string         // what is missing, a sentence each
+	End        time.Time        // of what was recorded
 
 	addrs map[netip.Addr]string
 }
@@ -62,12 +63,13 @@ func Read(b *bundle.Bundle) *Analysis {
 		a.note("%s", o)
 	}
 	a.findHosts()
-	a.Findings = a.find(b, events)
+	a.readGoroutines(b)
+	a.Findings = a.find(events)
 	return a
 }
 
 func (a *Analysis) note(format string, args ...any) {
-	a.Notes = append(a.Notes, clip(fmt.Sprintf(format, args...), maxText))
+	a.Notes = append(a.Notes, Clip(fmt.Sprintf(format, args...), maxText))
 }
 
 func (a *Analysis) readTopology(b *bundle.Bundle) {
@@ -126,7 +128,7 @@ func (a *Analysis) readEvents(b *bundle.Bundle) []bundle.Event {
 		case e.Time.IsZero():
 			continue
 		}
-		e.Text = clip(e.Text, 1<<20)
+		e.Text = Clip(e.Text, 1<<20)
 		events = append(events, e)
 		if len(events) >= 2*maxItems {
 			left += maxItems
@@ -242,8 +244,8 @@ func (a *Analysis) findHosts() {
 	}
 }
 
-// clip is a text of limited length, in UTF-8.
-func clip(s string, most int) string {
+// Clip is a text of limited length, in UTF-8.
+func Clip(s string, most int) string {
 	if len(s) > most {
 		s = s[:most] + "…"
 	}

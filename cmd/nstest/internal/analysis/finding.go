@@ -36,7 +36,7 @@ func (f Finding) force() int {
 const maxFindings = 60
 
 // find finds what stands out.
-func (a *Analysis) find(b *bundle.Bundle, events []bundle.Event) []Finding {
+func (a *Analysis) find(events []bundle.Event) []Finding {
 	f := finder{a: a, at: map[string]int{}}
 	f.faults()
 	f.processes(events)
@@ -46,7 +46,7 @@ func (a *Analysis) find(b *bundle.Bundle, events []bundle.Event) []Finding {
 	f.queries()
 	f.drops()
 	f.state()
-	f.locks(b)
+	f.locks()
 	slices.SortStableFunc(f.list, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(y.force(), x.force()), cmp.Compare(y.Level, x.Level))
 	})
@@ -73,7 +73,7 @@ func (f *finder) add(n Finding) {
 		}
 		return
 	}
-	n.Title, n.Detail = clip(n.Title, 300), clip(n.Detail, 600)
+	n.Title, n.Detail = Clip(n.Title, 300), Clip(n.Detail, 600)
 	f.at[n.Title] = len(f.list)
 	f.list = append(f.list, n)
 }
@@ -135,7 +135,7 @@ func (f *finder) processes(events []bundle.Event) {
 		if i.Time.UnixNano() > failed && level != Bad { // the test's clean-up
 			continue
 		}
-		f.seen(level, n, i.Host+": "+clip(i.Text, 160), f.lastWords(events, i.Process))
+		f.seen(level, n, i.Host+": "+Clip(i.Text, 160), f.lastWords(events, i.Process))
 	}
 	if c := f.cgroup(); c != nil && c.OOMKills > 0 {
 		f.add(Finding{Level: Bad, Title: "The kernel has killed processes for lack of memory",

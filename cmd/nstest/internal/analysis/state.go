@@ -81,7 +81,7 @@ func (f *finder) ended(h bundle.HostState) {
 	for _, p := range h.Ended {
 		told := slices.ContainsFunc(f.a.Items, func(i Item) bool { return i.Kind == Process && i.Host == h.Name && i.Process == p.Number && !i.Lasts })
 		if !told {
-			f.inState(Odd, h.Name, "ended", fmt.Sprintf("%s: ended: %s — %s", h.Name, p.State, clip(commandText(p.Args), 160)), "")
+			f.inState(Odd, h.Name, "ended", fmt.Sprintf("%s: ended: %s — %s", h.Name, p.State, Clip(commandText(p.Args), 160)), "")
 		}
 	}
 }

@@ -1,15 +1,10 @@
 package analysis
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/hermetic-go/nstest/nstest/bundle"
 )
 
 // slow is how long an answer may take before that stands out.
@@ -50,51 +45,4 @@ func (f *finder) requests() {
 			f.seen(Bad, n, fmt.Sprintf("No answer: %s → %s: %s", i.Host, i.To, i.Text), "the client had waited for "+since(until-asked))
 		}
 	}
-}
-
-// waiting is how the runtime calls the wait for a lock that another goroutine has to give up.
-var waiting = regexp.MustCompile(`^goroutine \d+ [^\[]*\[(sync\.(?:RW)?Mutex\.R?Lock|semacquire)[,\]]`)
-
-// locks finds goroutines of the test's process that wait for locks. One may be about to get it; two may wait for each other.
-func (f *finder) locks(b *bundle.Bundle) {
-	dump, err := readFile(b, bundle.GoroutinesFile)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			f.a.note("%s: %v", bundle.GoroutinesFile, err)
-		}
-		return
-	}
-	var where []string
-	count := 0
-	for block := range strings.SplitSeq(string(dump), "\n\n") {
-		title, stack, _ := strings.Cut(strings.TrimSpace(block), "\n")
-		if !waiting.MatchString(title) {
-			continue
-		}
-		count++
-		if at := caller(stack); at != "" && !slices.Contains(where, at) && len(where) < maxErrors {
-			where = append(where, at)
-		}
-	}
-	switch {
-	case count == 1:
-		f.add(Finding{Level: Odd, Title: "A goroutine waits for a lock", Detail: strings.Join(where, ", "), Count: 1, Item: -1})
-	case count > 1:
-		f.add(Finding{Level: Bad, Title: fmt.Sprintf("%d goroutines wait for locks, perhaps for each other", count), Detail: strings.Join(where, ", "), Count: 1, Item: -1})
-	}
-}
-
-// caller is the place in a stack, as file:line, from which a lock was asked for: the first that is not of package sync or the
-// runtime.
-func caller(stack string) string {
-	lines := strings.Split(stack, "\n")
-	for i := 0; i+1 < len(lines); i += 2 {
-		name := lines[i]
-		if slices.ContainsFunc([]string{"sync.", "internal/sync.", "runtime."}, func(p string) bool { return strings.HasPrefix(name, p) }) {
-			continue
-		}
-		at, _, _ := strings.Cut(strings.TrimSpace(lines[i+1]), " +0x")
-		return at
-	}
-	return ""
 }

@@ -55,7 +55,7 @@ func (v *view) logs() {
 		l.count++
 		line := logLine{At: v.at(i.Time), Text: i.Text, Href: item(n)}
 		if len(v.Logs) > manyLogs {
-			line.Text = clip(line.Text, 200)
+			line.Text = analysis.Clip(line.Text, 200)
 		}
 		for _, f := range i.Facts {
 			line.Err = line.Err || f.Name == "stream" && f.Value == "stderr"

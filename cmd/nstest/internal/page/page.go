@@ -17,6 +17,9 @@ import (
 	"github.com/hermetic-go/nstest/nstest/bundle"
 )
 
+//go:embed assets/head.html
+var headHTML string // of page and summary
+
 //go:embed assets/page.html
 var pageHTML string
 
@@ -47,7 +50,7 @@ func Write(w io.Writer, b *bundle.Bundle, a *analysis.Analysis, version string) 
 		return err
 	}
 	v.Version = version
-	t, err := template.New("page").Parse(pageHTML)
+	t, err := template.New("page").Parse(headHTML + pageHTML)
 	if err != nil {
 		return fmt.Errorf("the template of the page: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/analysis"
 	"github.com/hermetic-go/nstest/nstest/bundle"
 )
 
@@ -37,7 +38,7 @@ func (v *view) state() {
 		v.StateAt = v.at(s.Time)
 	}
 	for i, h := range s.Hosts[:min(len(s.Hosts), maxHosts)] {
-		n := host{ID: fmt.Sprintf("state-%d", i), Name: clip(h.Name, maxName), Errors: h.Errors[:min(len(h.Errors), maxNotes)]}
+		n := host{ID: fmt.Sprintf("state-%d", i), Name: analysis.Clip(h.Name, maxName), Errors: h.Errors[:min(len(h.Errors), maxNotes)]}
 		var summary []string
 		for _, t := range tables(h) {
 			if t.count == 0 {

@@ -36,12 +36,12 @@ type report struct {
 // Add adds a bundle, whose own page is in a file beside the summary's; file is its name.
 func (s *Summary) Add(a *analysis.Analysis, file string) {
 	r := report{Manifest: a.Manifest, Href: (&url.URL{Path: "./" + file}).String()}
-	r.Test = clip(cmp.Or(r.Test, "(a test without a name)"), maxName)
-	r.Suite, r.Package, r.State = clip(r.Suite, maxName), clip(r.Package, maxName), clip(r.State, maxName)
+	r.Test = analysis.Clip(cmp.Or(r.Test, "(a test without a name)"), maxName)
+	r.Suite, r.Package, r.State = analysis.Clip(r.Suite, maxName), analysis.Clip(r.Package, maxName), analysis.Clip(r.State, maxName)
 	where := []string{r.Suite, r.Package}
 	if len(r.Failures) > 0 {
-		r.Message = clip(r.Failures[0].Message, 2000)
-		where = append(where, clip(r.Failures[0].Location, maxName))
+		r.Message = analysis.Clip(r.Failures[0].Message, 2000)
+		where = append(where, analysis.Clip(r.Failures[0].Location, maxName))
 	}
 	if !r.Began.IsZero() {
 		where = append(where, r.Began.UTC().Format("2006-01-02 15:04:05 UTC"))
@@ -109,7 +109,7 @@ func (s *Summary) Write(w io.Writer, version string) error {
 	if last.After(first) {
 		view.Facts = append(view.Facts, analysis.Fact{Name: "Took", Value: round(last.Sub(first))})
 	}
-	t, err := template.New("summary").Parse(summaryHTML)
+	t, err := template.New("summary").Parse(headHTML + summaryHTML)
 	if err != nil {
 		return fmt.Errorf("the template of the summary: %w", err)
 	}
@@ -196,4 +196,4 @@ func links(list []report) []link {
 var numbers = regexp.MustCompile(`0x[0-9a-fA-F]+|[0-9a-fA-F:]*::[0-9a-fA-F:]*|\d+`)
 
 // alike is a message without what differs from time to time.
-func alike(message string) string { return numbers.ReplaceAllString(clip(message, 1000), "0") }
+func alike(message string) string { return numbers.ReplaceAllString(analysis.Clip(message, 1000), "0") }

@@ -3,6 +3,8 @@ package page
 import (
 	"fmt"
 	"strings"
+
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/analysis"
 )
 
 // A table is one of a page.
@@ -48,7 +50,7 @@ func (t *table) add(odd bool, cells ...string) {
 		return
 	}
 	for i, c := range cells {
-		cells[i] = clip(c, maxCell)
+		cells[i] = analysis.Clip(c, maxCell)
 	}
 	t.Rows = append(t.Rows, row{odd, cells})
 }

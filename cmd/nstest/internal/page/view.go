@@ -20,23 +20,22 @@ type view struct {
 	CSS                          template.CSS
 	JS, Data                     template.JS
 
-	Manifest       bundle.Manifest
-	Facts          []analysis.Fact
-	Sections       []section
-	Failures       []failure
-	MoreFailures   string
-	Findings       []finding
-	Drawing        template.URL
-	Cables         *table
-	Faults         []finding
-	StateAt        string
-	Hosts          []host
-	Cgroup         *table
-	Logs           []log
-	Goroutines     []goroutine
-	GoroutinesMore string
-	Files          *table
-	Notes          []string
+	Manifest     bundle.Manifest
+	Facts        []analysis.Fact
+	Sections     []section
+	Failures     []failure
+	MoreFailures string
+	Findings     []finding
+	Drawing      template.URL
+	Cables       *table
+	Faults       []finding
+	StateAt      string
+	Hosts        []host
+	Cgroup       *table
+	Logs         []log
+	Goroutines   []analysis.Goroutine
+	Files        *table
+	Notes        []string
 
 	a    *analysis.Analysis
 	base time.Time // the beginning of the axis of time
@@ -67,8 +66,8 @@ const (
 
 func newView(b *bundle.Bundle, a *analysis.Analysis) (*view, error) {
 	m := a.Manifest
-	m.Test = clip(cmp.Or(m.Test, "(a test without a name)"), maxName)
-	m.Suite, m.Package, m.State, m.Repeat = clip(m.Suite, maxName), clip(m.Package, maxName), clip(m.State, maxName), clip(m.Repeat, maxMessage)
+	m.Test = analysis.Clip(cmp.Or(m.Test, "(a test without a name)"), maxName)
+	m.Suite, m.Package, m.State, m.Repeat = analysis.Clip(m.Suite, maxName), analysis.Clip(m.Package, maxName), analysis.Clip(m.State, maxName), analysis.Clip(m.Repeat, maxMessage)
 	v := &view{Title: m.Test + " · " + m.State, Policy: policy(js), CSS: template.CSS(css), JS: template.JS(js), Path: b.Path(), Manifest: m, a: a}
 	v.base = m.Began
 	if len(a.Items) > 0 && (v.base.IsZero() || a.Items[0].Time.Before(v.base)) {
@@ -85,7 +84,7 @@ func newView(b *bundle.Bundle, a *analysis.Analysis) (*view, error) {
 	v.topology()
 	v.state()
 	v.logs()
-	v.goroutines(b)
+	v.Goroutines = a.Goroutines
 	if err := v.files(b); err != nil {
 		return nil, err
 	}
@@ -141,8 +140,8 @@ func round(d time.Duration) string {
 
 func (v *view) failures() {
 	for _, f := range v.Manifest.Failures[:min(len(v.Manifest.Failures), maxFailures)] {
-		f.Message, f.Stack, f.Location, f.Node = clip(f.Message, maxMessage), clip(f.Stack, maxMessage), clip(f.Location, maxName), clip(f.Node, maxName)
-		f.State = clip(cmp.Or(f.State, v.Manifest.State), maxName)
+		f.Message, f.Stack, f.Location, f.Node = analysis.Clip(f.Message, maxMessage), analysis.Clip(f.Stack, maxMessage), analysis.Clip(f.Location, maxName), analysis.Clip(f.Node, maxName)
+		f.State = analysis.Clip(cmp.Or(f.State, v.Manifest.State), maxName)
 		n := failure{Failure: f}
 		if !f.Time.IsZero() {
 			n.At = v.at(f.Time)
@@ -246,12 +245,4 @@ func (v *view) sections() {
 	add(len(v.Logs) > 0, "logs", "Logs", len(v.Logs))
 	add(len(v.Goroutines) > 0, "goroutines", "Goroutines", 0)
 	add(true, "files", "Files", 0)
-}
-
-// clip is a text of limited length, in UTF-8.
-func clip(s string, most int) string {
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
 }
