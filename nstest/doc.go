@@ -66,7 +66,8 @@
 // for a test; the failure of a subtest is noted when the subtest has ended.
 //
 // A bundle has at most NSTEST_KEEP_LIMIT bytes, by default 128 MiB: a quarter of it is for packets, a quarter for events and
-// logs, and about half for files. The manifest says what was left out. [Redact] keeps secrets out of it.
+// logs, and about half for files. The manifest says what was left out, and a note among the events which of them were. [Redact]
+// keeps secrets out of it.
 //
 // Package bundle reads a bundle, and `nstest report` shows it; also one that `nstest pack` has made one file of.
 //
