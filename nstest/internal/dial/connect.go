@@ -54,7 +54,30 @@ func connect(ctx context.Context, f *os.File, sa unix.Sockaddr, n network) (net.
 	case connectErr != nil:
 		return nil, os.NewSyscallError("connect", connectErr)
 	}
-	return net.FileConn(f)
+	return established(f)
+}
+
+// established is the connection of a socket whose connect(2) has succeeded. Package net asks the kernel for the peer's
+// address: a connection that the peer has reset by then has none any more, and is the error that was waiting in it.
+func established(f *os.File) (net.Conn, error) {
+	conn, err := net.FileConn(f)
+	if err != nil || conn.RemoteAddr() != nil {
+		return conn, err
+	}
+	defer conn.Close()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	reset := error(unix.ECONNRESET)
+	if err := raw.Control(func(fd uintptr) {
+		if pending, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR); err == nil && pending != 0 {
+			reset = syscall.Errno(pending)
+		}
+	}); err != nil {
+		return nil, err
+	}
+	return nil, os.NewSyscallError("connect", reset)
 }
 
 // progress is what has become of a connect(2) that was in progress when the poller says that the socket is writable,
