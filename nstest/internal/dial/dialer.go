@@ -6,6 +6,7 @@
 package dial
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -50,6 +51,8 @@ type Socketer interface {
 type Dialer struct {
 	Sockets    Socketer
 	Nameserver netip.AddrPort // of the host's DNS server; the zero value resolves nothing but localhost
+
+	headStart time.Duration // for tests; 0 = fallbackDelay
 }
 
 // DialContext connects to address, as net.Dialer's DialContext: network is tcp, tcp4, tcp6, udp, udp4, udp6, unix,
@@ -97,7 +100,7 @@ func local(n network) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
-// dialParallel gives first a head start of fallbackDelay, or until it has failed, and returns whichever list connects
+// dialParallel gives first a head start, or until it has failed, and returns whichever list connects
 // first; the other's connection is closed. When both fail the error is that of first.
 func (d *Dialer) dialParallel(ctx context.Context, n network, first, second []endpoint) (net.Conn, error) {
 	if len(second) == 0 {
@@ -125,7 +128,7 @@ func (d *Dialer) dialParallel(ctx context.Context, n network, first, second []en
 	}
 
 	go race(true, first)
-	timer := time.NewTimer(fallbackDelay)
+	timer := time.NewTimer(cmp.Or(d.headStart, fallbackDelay))
 	defer timer.Stop()
 	var firstErr error
 	for running, fallback := 1, false; ; {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -279,7 +280,7 @@ func TestDialHonoursContext(t *testing.T) {
 	defer cancel()
 	_, err := d.DialContext(ctx, "tcp", addr)
 	var netErr net.Error
-	if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &netErr) || !netErr.Timeout() || took < 100*time.Millisecond || took > 900*time.Millisecond {
+	if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &netErr) || !netErr.Timeout() || took < 100*time.Millisecond {
 		t.Errorf("deadline: %v after %v", err, took)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
@@ -322,6 +323,20 @@ func bothFamilies(t *testing.T, first func(addr string) error) (port string) {
 	return port
 }
 
+// occupy keeps others from listening on an address, where connections are refused until the test ends.
+func occupy(t *testing.T, addr string) error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	at := netip.MustParseAddrPort(addr)
+	if err := unix.Bind(fd, &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return nil
+}
+
 func TestHappyEyeballs(t *testing.T) {
 	noLeaks(t)
 	zone := map[string]string{"both": "127.0.0.1 ::1"} // ::1 goes first by precedence
@@ -337,28 +352,28 @@ func TestHappyEyeballs(t *testing.T) {
 		}
 		defer c.Close()
 		roundTrip(t, c)
-		if got, want := m.families(), []int{unix.AF_INET6, unix.AF_INET}; !slices.Equal(got, want) || took < fallbackDelay || took > fallbackDelay+700*time.Millisecond {
+		if got, want := m.families(), []int{unix.AF_INET6, unix.AF_INET}; !slices.Equal(got, want) || took < fallbackDelay {
 			t.Errorf("families %v after %v, want %v after %v", got, took, want, fallbackDelay)
 		}
 	})
 	t.Run("first family refuses", func(t *testing.T) {
 		m := &machine{}
 		d := host(t, m, zone)
-		port := bothFamilies(t, func(string) error { return nil })
-		begin := time.Now()
+		d.headStart = time.Hour // which nobody waits for
+		port := bothFamilies(t, func(addr string) error { return occupy(t, addr) })
 		c, err := d.DialContext(t.Context(), "tcp", "both:"+port)
-		took := time.Since(begin)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if got, want := m.families(), []int{unix.AF_INET6, unix.AF_INET}; !slices.Equal(got, want) || took >= fallbackDelay {
-			t.Errorf("families %v after %v, want %v at once", got, took, want)
+		if got, want := m.families(), []int{unix.AF_INET6, unix.AF_INET}; !slices.Equal(got, want) {
+			t.Errorf("families %v, want %v", got, want)
 		}
 	})
 	t.Run("first family answers", func(t *testing.T) {
 		m := &machine{}
 		d := host(t, m, zone)
+		d.headStart = time.Hour
 		port := bothFamilies(t, func(addr string) error {
 			l, err := net.Listen("tcp6", addr)
 			if err == nil {

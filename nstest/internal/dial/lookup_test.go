@@ -184,11 +184,10 @@ func TestLookupFails(t *testing.T) {
 			return packed(t, resp)
 		})}, t.Context(), syscall.ECONNREFUSED, false},
 	} {
-		begin := time.Now()
 		got, err := c.d.LookupNetIP(c.ctx, "web")
 		var dnsErr *net.DNSError
-		if !errors.As(err, &dnsErr) || dnsErr.IsNotFound || dnsErr.IsTimeout != c.timeout || c.is != nil && !errors.Is(err, c.is) || time.Since(begin) > time.Second {
-			t.Errorf("%s: %v, %v after %v", name, got, err, time.Since(begin))
+		if !errors.As(err, &dnsErr) || dnsErr.IsNotFound || dnsErr.IsTimeout != c.timeout || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %v, %v", name, got, err)
 		}
 		_, err = c.d.DialContext(c.ctx, "tcp", "web:80")
 		var op *net.OpError

@@ -164,7 +164,7 @@ func noLeaks(t *testing.T) {
 	g, goroutines, before := gomega.NewWithT(t), gleak.Goroutines(), fds(t)
 	t.Cleanup(func() {
 		g.Eventually(gleak.Goroutines, "5s").ShouldNot(gleak.HaveLeaked(goroutines))
-		g.Eventually(func() int { return fds(t) }, "5s").Should(gomega.Equal(before), "file descriptors")
+		g.Eventually(func() int { return fds(t) }, "5s").Should(gomega.BeNumerically("<=", before), "file descriptors") // fewer where a collection has closed some of before
 	})
 }
 
