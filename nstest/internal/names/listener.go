@@ -13,11 +13,12 @@ const (
 	// maxConns bounds the file descriptors that one host can take from the keeper. Further clients wait in the
 	// socket's backlog until a connection ends, at the latest when it has been idle for eight seconds.
 	maxConns = 64
-	// writeTimeout is how long a client may leave an answer unread.
-	writeTimeout = 2 * time.Second
 	// acceptPause is how long the listener lets others have the processor when the process has no descriptor left.
 	acceptPause = 20 * time.Millisecond
 )
+
+// writeTimeout is how long a client may leave an answer unread. Tests change it.
+var writeTimeout = 2 * time.Second
 
 // listener is a TCP listener whose connections are bounded in number and end with it.
 type listener struct {

@@ -199,13 +199,9 @@ func TestServeGoResolver(t *testing.T) {
 	if got, err := r.LookupAddr(ctx, "10.1.0.7"); err != nil || !slices.Equal(got, []string{"many.test."}) {
 		t.Errorf("reverse: %v, %v", got, err)
 	}
-	begin := time.Now()
 	var dnsErr *net.DNSError
 	if got, err := r.LookupHost(ctx, "unknown.test."); !errors.As(err, &dnsErr) || !dnsErr.IsNotFound {
 		t.Errorf("unknown name: %v, %v", got, err)
-	}
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("unknown name took %v", took)
 	}
 	for i := range 200 { // no answer, positive or negative, is ever a stale one
 		name, want := fmt.Sprintf("host-%d.test", i), netip.AddrFrom4([4]byte{10, 2, 0, byte(i)})
@@ -378,6 +374,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 // A client that asks and never reads must not hold up Close.
 func TestCloseCutsStuckClient(t *testing.T) {
+	before := writeTimeout
+	writeTimeout = time.Hour
+	t.Cleanup(func() { writeTimeout = before })
 	var z Zone
 	var many []string
 	for i := range 2000 {
@@ -402,12 +401,8 @@ func TestCloseCutsStuckClient(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	begin := time.Now()
-	if err := s.Close(); err != nil {
+	if err := s.Close(); err != nil { // which else takes an hour
 		t.Error(err)
-	}
-	if took := time.Since(begin); took > writeTimeout/2 {
-		t.Errorf("Close took %v", took)
 	}
 }
 
