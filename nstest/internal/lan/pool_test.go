@@ -14,7 +14,7 @@ import (
 
 func TestPoolKeepsFourIdleSwitches(t *testing.T) {
 	p := newPool(t)
-	p.grace = 50 * time.Millisecond
+	p.grace = time.Hour
 	var leases []*Switch
 	for range maxIdle + 3 {
 		leases = append(leases, get(t, p))
@@ -25,6 +25,10 @@ func TestPoolKeepsFourIdleSwitches(t *testing.T) {
 	if idle := p.Stats().Idle; idle < maxIdle+3 {
 		t.Errorf("%d idle switches right after a burst, want all of them kept for the next", idle)
 	}
+	p.mu.Lock()
+	p.grace = time.Nanosecond // which have passed
+	p.mu.Unlock()
+	p.trim()
 	eventually(t, "the surplus is closed", func() bool {
 		s := p.Stats()
 		return s.Idle == maxIdle && s.Discarded == s.Made-maxIdle
