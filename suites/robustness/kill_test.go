@@ -15,8 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limit is how long something may be left after a kill.
-const limit = 2 * time.Second
+// limit is how long something may be left after a kill. On a quiet machine that is some tens of milliseconds, for the most part
+// the kernel's; much more than slow is what is said of it where all processors have other things to do.
+const (
+	limit = time.Minute
+	slow  = 500 * time.Millisecond
+)
 
 // A scene is what the machine is like before a victim is there.
 type scene struct {
@@ -242,7 +246,7 @@ func nothingIsLeft(t *testing.T, role string, rounds int) {
 		}
 		_ = v.cmd.Wait()
 		took := s.gone(t, v, nil, at)
-		if took > limit/4 {
+		if took > slow {
 			t.Logf("round %d: nothing is left only after %v; killed %v (program %d, keeper %d) after %v", i, took, pids, v.cmd.Process.Pid, keeper, delay)
 		}
 		slowest = max(slowest, took)
