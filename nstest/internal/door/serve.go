@@ -20,7 +20,7 @@ const (
 	// A guest is answered at a time by so many, for so long: who wants to stay gets a connection of its own.
 	maxGuests = 16
 	visit     = 10 * time.Second
-	silence   = time.Second // before the first question
+	silence   = time.Second // before the first question, where no other guest has room
 )
 
 // A Keeper is the server's side of a door.
@@ -32,12 +32,14 @@ type Keeper struct {
 	}
 	pids   unix.Stat_t
 	guests chan struct{}
+
+	silence time.Duration // the constant; shorter in tests
 }
 
 // Open begins to listen. Everything is close-on-exec then; d is taken over.
 func (d Door) Open() (*Keeper, error) {
 	defer d.PIDs.Close()
-	k := &Keeper{guests: make(chan struct{}, maxGuests)}
+	k := &Keeper{guests: make(chan struct{}, maxGuests), silence: silence}
 	if err := k.open(d); err != nil {
 		_ = d.Socket.Close()
 		return nil, fmt.Errorf("open the keeper's door: %w", err)
@@ -111,11 +113,12 @@ func (k *Keeper) admit(guest *os.File, handle wire.Handler) bool {
 		defer func() { <-k.guests }()
 		ctx, cancel := context.WithTimeout(context.Background(), visit)
 		defer cancel()
-		silent := time.AfterFunc(silence, cancel)
-		defer silent.Stop()
+		silent, asked := context.WithCancel(ctx)
+		defer asked()
+		go k.watch(silent, cancel)
 		// What a guest does wrong is the guest's affair.
 		_ = wire.Serve(ctx, guest, func(ctx context.Context, req *wire.Request) (wire.Reply, error) {
-			silent.Stop()
+			asked()
 			if !k.isOutside(req.Files) {
 				return wire.Reply{}, &wire.Error{Op: req.Method, Errno: uint32(unix.EPERM), Message: "the caller is in another PID namespace than the program whose environments these are"}
 			}
@@ -123,6 +126,24 @@ func (k *Keeper) admit(guest *os.File, handle wire.Handler) bool {
 		})
 	}()
 	return true
+}
+
+// watch calls hangUp when a guest has been silent for too long, and takes the room that others need. One that is slow to ask,
+// as everybody is on a busy machine, disturbs nobody. ctx ends with the first question, or the visit.
+func (k *Keeper) watch(ctx context.Context, hangUp func()) {
+	tick := time.NewTicker(k.silence)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if len(k.guests) == cap(k.guests) {
+				hangUp()
+				return
+			}
+		}
+	}
 }
 
 // isOwner reports whether a guest is surely the user who runs this keeper, or root where that can be told. A keeper in a user
