@@ -306,11 +306,7 @@ func (c *Conn) dumpLocked(kind uint16, h nl.NetlinkRequestData, reset func(), ea
 	for range attempts {
 		req := newRequest(kind, unix.NLM_F_DUMP)
 		req.AddData(h)
-		interrupted := false
-		err := c.queryLocked(request{req, "list", "objects", 0}, func(m message) {
-			interrupted = interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
-			each(m)
-		})
+		interrupted, err := c.queryLocked(request{req, "list", "objects", 0}, each)
 		if err != nil || !interrupted {
 			return err
 		}
@@ -322,17 +318,19 @@ func (c *Conn) dumpLocked(kind uint16, h nl.NetlinkRequestData, reset func(), ea
 func (c *Conn) query(r request, each func(message)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.queryLocked(r, each)
+	_, err := c.queryLocked(r, each)
+	return err
 }
 
-// queryLocked sends one request and calls each for what it returns. A single object is asked for without an
-// acknowledgement: it is the answer.
-func (c *Conn) queryLocked(r request, each func(message)) error {
+// queryLocked sends one request and calls each for what it returns, and reports whether that is a list that has changed
+// meanwhile. A single object is asked for without an acknowledgement: it is the answer.
+func (c *Conn) queryLocked(r request, each func(message)) (interrupted bool, err error) {
 	c.seq++
 	r.Seq = c.seq
 	if err := c.transmit(r.Serialize()); err != nil {
-		return fmt.Errorf("%s: %w", r.what(), err)
+		return false, fmt.Errorf("%s: %w", r.what(), err)
 	}
+	a := reading{request: r, each: each}
 	p := buffers.Get().(*[]byte)
 	defer buffers.Put(p)
 	for {
@@ -342,31 +340,45 @@ func (c *Conn) queryLocked(r request, each func(message)) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.what(), err)
+			return false, fmt.Errorf("%s: %w", r.what(), err)
 		}
-		var refused error
 		done, err := eachMessage((*p)[:n], func(m message) bool {
-			switch {
-			case m.seq != c.seq:
+			if m.seq != c.seq {
 				c.noteEvent(m)
 				return false
-			case m.kind == unix.NLMSG_ERROR || m.kind == unix.NLMSG_DONE:
-				if errno, detail := parseError(m); errno != 0 {
-					refused = &Error{r.what(), errno, detail}
-				}
-				return true
-			default:
-				each(m)
-				return m.flags&unix.NLM_F_MULTI == 0
 			}
+			return a.take(m)
 		})
 		if err == nil {
-			err = refused
+			err = a.refused
 		}
 		if done || err != nil {
-			return err
+			return a.interrupted, err
 		}
 	}
+}
+
+// A reading is an answer that is being received.
+type reading struct {
+	request     request
+	each        func(message)
+	refused     error
+	interrupted bool // the list has changed
+}
+
+// take takes a message of the answer, and reports whether that was the last. Any may tell that the list has changed: the one
+// that ends it does where nothing is left of the part that was to come before it.
+func (a *reading) take(m message) (last bool) {
+	a.interrupted = a.interrupted || m.flags&unix.NLM_F_DUMP_INTR != 0
+	switch m.kind {
+	case unix.NLMSG_ERROR, unix.NLMSG_DONE:
+		if errno, detail := parseError(m); errno != 0 {
+			a.refused = &Error{a.request.what(), errno, detail}
+		}
+		return true
+	}
+	a.each(m)
+	return m.flags&unix.NLM_F_MULTI == 0
 }
 
 func parseLink(m message) (Link, bool) {

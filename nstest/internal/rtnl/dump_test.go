@@ -31,3 +31,31 @@ func TestFirstRoutes(t *testing.T) {
 		t.Errorf("none is wanted: %v, %v, %v", routes, more, err)
 	}
 }
+
+// A list that has changed while it was read is read again. The kernel says so in the messages that it makes afterwards, which may
+// be the end alone.
+func TestAListThatHasChangedMeanwhile(t *testing.T) {
+	const part, end = unix.RTM_NEWLINK, unix.NLMSG_DONE
+	for _, c := range []struct {
+		messages    []message
+		interrupted bool
+	}{
+		{[]message{{kind: part}, {kind: part}, {kind: end}}, false},
+		{[]message{{kind: part}, {kind: part, flags: unix.NLM_F_DUMP_INTR}, {kind: end}}, true},
+		{[]message{{kind: part}, {kind: part}, {kind: end, flags: unix.NLM_F_DUMP_INTR}}, true},
+		{[]message{{kind: end, flags: unix.NLM_F_DUMP_INTR}}, true},
+	} {
+		parts := 0
+		a := reading{each: func(message) { parts++ }}
+		for i, m := range c.messages {
+			m.flags |= unix.NLM_F_MULTI
+			m.payload = make([]byte, 4)
+			if last := a.take(m); last != (i == len(c.messages)-1) {
+				t.Errorf("message %d is the last: %v", i, last)
+			}
+		}
+		if a.interrupted != c.interrupted || parts != len(c.messages)-1 || a.refused != nil {
+			t.Errorf("of %+v: %d parts, interrupted %v, %v", c.messages, parts, a.interrupted, a.refused)
+		}
+	}
+}
