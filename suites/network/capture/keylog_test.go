@@ -62,12 +62,21 @@ var _ = Describe("A capture of TLS", func() {
 				stop(c)
 				Expect(paths(c)).To(Equal([]string{"/one", "/two"}))
 			})
-			It("shows it by the client's", func() {
+			It("has the client's secrets", func() {
 				client.KeyLogWriter = env.KeyLogWriter()
 				c := begin(env.Host("web").Capture, nstest.CaptureConfig{Filter: "tcp port 443"})
 				fetch()
 				stop(c)
-				Expect(paths(c)).To(Equal([]string{"/one", "/two"}))
+				text, err := os.ReadFile(c.Path())
+				Expect(err).NotTo(HaveOccurred())
+				label := "CLIENT_RANDOM "
+				if version == tls.VersionTLS13 {
+					label = "CLIENT_TRAFFIC_SECRET_0 "
+				}
+				Expect(strings.Count(string(text), label)).To(Equal(2), "once for a connection")
+				if version == tls.VersionTLS12 { // of 1.3 the server has sent packets by then that are encrypted with them
+					Expect(paths(c)).To(Equal([]string{"/one", "/two"}))
+				}
 			})
 		})
 	}
