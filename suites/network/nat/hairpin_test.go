@@ -21,7 +21,7 @@ func (w *world) whoCalls(from net.PacketConn, to netip.AddrPort, at, other net.P
 	for range trips {
 		w.seenUDP(other, 0, 0)
 	}
-	Expect(at.SetReadDeadline(time.Now().Add(50 * time.Millisecond))).To(Succeed()) // it has come long ago, or never
+	Expect(at.SetReadDeadline(time.Now().Add(silence))).To(Succeed())
 	buf := make([]byte, 100)
 	n, sender, err := at.ReadFrom(buf)
 	if err != nil {

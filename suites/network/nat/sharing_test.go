@@ -55,8 +55,8 @@ var _ = Describe("hosts behind a NAT", func() {
 
 	It("get echoes and the errors of those whom they talk to", func() {
 		w := newWorld(true, nstest.NAT{Outside: "internet"})
-		Expect(ping(w.client, w.server(0))).To(Succeed())
-		Expect(ping(w.client, netip.MustParseAddr("203.0.113.1"))).NotTo(Succeed(), "nobody has this address")
+		Expect(ping(w.client, w.server(0), 10)).To(Succeed())
+		Expect(ping(w.client, netip.MustParseAddr("203.0.113.1"), 0.5)).NotTo(Succeed(), "nobody has this address")
 		c, err := w.client.DialContext(context.Background(), "udp", w.endpoint(0, 0).String())
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(c.Close)
@@ -156,7 +156,7 @@ var _ = Describe("hosts behind a NAT", func() {
 	})
 })
 
-// ping sends one echo request and waits for its reply, for half a second: it takes microseconds.
-func ping(from *nstest.Host, to netip.Addr) error {
-	return from.Command("ping", "-c1", "-W"+strconv.FormatFloat(0.5, 'f', -1, 64), to.String()).Run()
+// ping sends one echo request and waits for its reply, for so many seconds.
+func ping(from *nstest.Host, to netip.Addr, limit float64) error {
+	return from.Command("ping", "-c1", "-W"+strconv.FormatFloat(limit, 'f', -1, 64), to.String()).Run()
 }

@@ -151,7 +151,10 @@ func connects(h *nstest.Host, from, to netip.AddrPort, other *caller) bool {
 		Expect(other.trip()).To(Succeed())
 	}
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	n, err := unix.Poll(poll, 0)
+	n, err := unix.Poll(poll, int(silence.Milliseconds()))
+	for err == unix.EINTR { // the runtime's own signals
+		n, err = unix.Poll(poll, int(silence.Milliseconds()))
+	}
 	Expect(err).NotTo(HaveOccurred())
 	if n == 0 {
 		return false
