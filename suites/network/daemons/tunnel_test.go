@@ -203,7 +203,7 @@ func tunnel(ctx SpecContext, kind string) {
 
 	By("the same probe sees no word of it, but what WireGuard makes of it")
 	ports := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, wireGuardPort), wireGuardPort)
-	Expect(outside.with(ports)).NotTo(BeEmpty())
+	Eventually(outside.with).WithArguments(ports).ShouldNot(BeEmpty())
 	Expect(outside.with([]byte("for you alone"))).To(BeEmpty())
 
 	By("much of it comes through too, in packets of any size")

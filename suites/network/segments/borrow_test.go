@@ -46,6 +46,8 @@ func plugCard(name string) {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(netlink.RouteAdd(&netlink.Route{LinkIndex: card.Attrs().Index, Dst: dst, Gw: net.ParseIP(via)})).To(Succeed())
 	}
+	// The kernel gives the card its link-local address when it has come to the news that there is a carrier.
+	Eventually(settings).WithArguments(name).Should(ContainElements(HavePrefix("address fe80::"), HavePrefix("route fe80::/64")))
 }
 
 // settings are the card's addresses and routes, and the device itself, as the machine shows them.
@@ -159,8 +161,11 @@ var _ = Describe("A device of the machine", func() {
 		Expect(syscall.Kill(keeper, syscall.SIGKILL)).To(Succeed())
 		Eventually(func() ([]string, error) { return settings("wire"), nil }).Should(Equal([]string{"Link not found"}), "a veth dies with the namespace")
 		var lost []nstest.LostDevice
-		Eventually(func() (err error) { lost, err = nstest.RestoreDevices(); return err }).Should(Succeed())
-		Expect(lost).To(Equal([]nstest.LostDevice{{Name: "card", Gone: true}}))
+		Eventually(func() ([]nstest.LostDevice, error) { // the keeper may be ending yet
+			list, err := nstest.RestoreDevices()
+			lost = append(lost, list...)
+			return lost, err
+		}).Should(Equal([]nstest.LostDevice{{Name: "card", Gone: true}}))
 		Expect(nstest.RestoreDevices()).To(BeEmpty(), "there is nothing left to do")
 		Expect(records()).To(BeEmpty())
 	})

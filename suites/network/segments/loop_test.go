@@ -45,9 +45,9 @@ var _ = Describe("A ring of switches with the spanning tree protocol", func() {
 		Expect(err).NotTo(HaveOccurred())
 		defer received.Close()
 		Expect(broadcast(n, 9)).To(Succeed())
-		Expect(received.SetReadDeadline(time.Now().Add(silence))).To(Succeed())
 		copies := 0
-		for p := make([]byte, 16); ; copies++ {
+		for p, wait := make([]byte, 16), patience; ; copies, wait = copies+1, silence {
+			Expect(received.SetReadDeadline(time.Now().Add(wait))).To(Succeed())
 			if _, _, err := received.ReadFrom(p); err != nil {
 				break
 			}
