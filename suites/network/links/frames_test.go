@@ -28,9 +28,9 @@ var _ = Describe("Frames", func() {
 		reach(a, b.Addr()) // by now a switch knows who is behind which port
 		tapA, tapB, tapC := newTap(a, "eth0", local), newTap(b, "eth0", local), newTap(c, "eth0", local)
 		tapA.send(frame(a.Link(""), broadcast, 0, "to all"))
-		Expect(tapC.sees(carrying("to all"))).To(BeTrue(), "the control: the tap sees a frame")
+		Expect(tapC.gets(carrying("to all"))).To(BeTrue(), "the control: the tap sees a frame")
 		tapA.send(frame(a.Link(""), macOf(b.Link("")), 0, "to b"))
-		Expect(tapB.sees(carrying("to b"))).To(BeTrue(), "the receiver")
+		Expect(tapB.gets(carrying("to b"))).To(BeTrue(), "the receiver")
 		Expect(tapC.sees(carrying("to b"))).To(Equal(overheard), "the third host")
 	},
 		Entry("on a switch: are not seen", nstest.NetworkConfig{Name: "switch"}, false),
@@ -46,7 +46,7 @@ var _ = Describe("Frames", func() {
 		reach(b, a.Addr())
 		tapB, tapC := newTap(b, "eth0", local), newTap(c, "eth0", local)
 		tapB.send(frame(b.Link(""), macOf(a.Link("")), 0, "to a"))
-		Expect(tapC.sees(carrying("to a"))).To(BeTrue())
+		Expect(tapC.gets(carrying("to a"))).To(BeTrue())
 	})
 
 	It("with a tag pass a switch unchanged", func() {
@@ -55,8 +55,8 @@ var _ = Describe("Frames", func() {
 		tapA, tapB := newTap(a, "eth0", all), newTap(b, "eth0", all)
 		tapA.send(frame(a.Link(""), macOf(b.Link("")), tci, "tagged"))
 		tapA.send(frame(a.Link(""), macOf(b.Link("")), 0, "plain"))
-		Expect(tapB.sees(func(s seen) bool { return carrying("tagged")(s) && s.Tagged && s.TCI == tci })).To(BeTrue())
-		Expect(tapB.sees(func(s seen) bool { return carrying("plain")(s) && !s.Tagged })).To(BeTrue(), "the control: this one has no tag")
+		Expect(tapB.gets(func(s seen) bool { return carrying("tagged")(s) && s.Tagged && s.TCI == tci })).To(BeTrue())
+		Expect(tapB.gets(func(s seen) bool { return carrying("plain")(s) && !s.Tagged })).To(BeTrue(), "the control: this one has no tag")
 	})
 
 	It("of one network are not seen on another", func() {
@@ -64,10 +64,10 @@ var _ = Describe("Frames", func() {
 		a, b, c := hostOn("a"), hostOn("b"), hostOn("c", "other")
 		tapA, tapB, tapC := newTap(a, "eth0", local), newTap(b, "eth0", local), newTap(c, "eth0", local)
 		tapA.send(frame(a.Link(""), broadcast, 0, "to all"))
-		Expect(tapB.sees(carrying("to all"))).To(BeTrue(), "the control: on the same network")
+		Expect(tapB.gets(carrying("to all"))).To(BeTrue(), "the control: on the same network")
 		Expect(tapC.sees(carrying("to all"))).To(BeFalse())
 		Expect(c.Link("").Move("lan")).To(Succeed())
 		tapA.send(frame(a.Link(""), broadcast, 0, "to all"))
-		Expect(tapC.sees(carrying("to all"))).To(BeTrue(), "the control: the same tap, once its host is on the network")
+		Expect(tapC.gets(carrying("to all"))).To(BeTrue(), "the control: the same tap, once its host is on the network")
 	})
 })

@@ -86,7 +86,18 @@ func (t *tap) next() (seen, bool) {
 	}
 }
 
-// sees reports whether f holds for one of the frames that come in.
+// gets reports whether f holds for one of the frames that come in. It waits for one that has to come.
+func (t *tap) gets(f func(seen) bool) bool {
+	GinkgoHelper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if t.sees(f) {
+			return true
+		}
+	}
+	return false
+}
+
+// sees is gets for one that must not come.
 func (t *tap) sees(f func(seen) bool) bool {
 	GinkgoHelper()
 	for {
