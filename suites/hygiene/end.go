@@ -2,6 +2,7 @@ package hygiene
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -80,7 +81,7 @@ var closeOutput = nsx.Register("hygiene/close-output", func(parent *nsx.Parent, 
 func isHeld(r *os.File) bool {
 	GinkgoHelper()
 	poll := []unix.PollFd{{Fd: int32(r.Fd())}} // a hang-up is always told
-	_, err := unix.Poll(poll, 0)
+	_, err := pollNow(poll)
 	Expect(err).NotTo(HaveOccurred())
 	return poll[0].Revents&unix.POLLHUP == 0
 }
@@ -99,9 +100,17 @@ func open(pid int) (pidfd *os.File) {
 func isAlive(pidfd *os.File) bool {
 	GinkgoHelper()
 	poll := []unix.PollFd{{Fd: int32(pidfd.Fd()), Events: unix.POLLIN}}
-	n, err := unix.Poll(poll, 0)
+	n, err := pollNow(poll)
 	Expect(err).NotTo(HaveOccurred())
 	return n == 0
+}
+
+// pollNow is poll(2) without waiting, which says that it was interrupted even so if one of Go's own signals comes meanwhile.
+func pollNow(poll []unix.PollFd) (n int, err error) {
+	for n, err = unix.Poll(poll, 0); errors.Is(err, unix.EINTR); {
+		n, err = unix.Poll(poll, 0)
+	}
+	return n, err
 }
 
 func kindsOf(list []leaks.Leak) (kinds []leaks.Kind) {

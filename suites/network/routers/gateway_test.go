@@ -31,7 +31,7 @@ var _ = Describe("the gateway of a network", func() {
 		Expect(nstest.Current().Network("a").Gateway()).To(Equal(at))
 		Expect(defaultRoute(h, "-6")).To(BeEmpty())
 		Expect(defaultRoute(nstest.Current().Host("another"), "-4")).To(Equal(at.String()), "another router has a default route as any host")
-		_, err := call(h, server.Addr())
+		_, err := callWithin(silence, h, server.Addr())
 		Expect(err).To(HaveOccurred(), "nobody has it yet")
 
 		r := plan.Router(nstest.RouterConfig{Name: "r", Networks: []nstest.Attachment{{Network: "a", Addrs: []netip.Addr{at}}, {Network: "b"}}})

@@ -17,8 +17,12 @@ import (
 
 const port = "7777"
 
-// patience is how long a connection is waited for that comes about in microseconds where there is a way.
-const patience = 500 * time.Millisecond
+// patience is how long a connection is waited for that has to come about, and silence for one that must not: where there is a
+// way it takes microseconds.
+const (
+	patience = 10 * time.Second
+	silence  = 500 * time.Millisecond
+)
 
 // tellCallers has a host tell every caller which address it calls from.
 func tellCallers(h *nstest.Host) {
@@ -41,8 +45,10 @@ func tellCallers(h *nstest.Host) {
 func isTimeout(err error) bool { return os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded) }
 
 // call returns the address as which a host's call arrives.
-func call(from *nstest.Host, to netip.Addr) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func call(from *nstest.Host, to netip.Addr) (string, error) { return callWithin(patience, from, to) }
+
+func callWithin(limit time.Duration, from *nstest.Host, to netip.Addr) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	c, err := from.DialContext(ctx, "tcp", net.JoinHostPort(to.String(), port))
 	if err != nil {
