@@ -230,7 +230,7 @@ func TestProcessesEndWithTheirHost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := h.Command("sh", "-c", "setsid sleep 1000 & echo ready; exec sleep 1000")
+			c := h.Command("sh", "-c", "setsid sleep 1000 & for i in $(seq 80); do sleep 1000 & done; echo ready; exec sleep 1000")
 			out, err := c.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)

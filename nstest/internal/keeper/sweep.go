@@ -11,46 +11,90 @@ import (
 )
 
 // sweep kills what is left of something that has no PID namespace for the kernel to end: every process in the namespace
-// own, of this kind as /proc/PID/ns calls it, or in a user namespace below it, until none is found any more.
+// own, of this kind as /proc/PID/ns calls it, or in a user namespace below it, until none is found any more. When it returns
+// they have ended, and closed their files.
 func sweep(own *os.File, kind string) error {
 	id, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", own.Fd()))
 	if err != nil {
 		return fmt.Errorf("sweep processes: %w", err)
 	}
 	for {
-		found := 0
 		links, err := filepath.Glob("/proc/[0-9]*/ns/" + kind)
 		if err != nil {
 			return fmt.Errorf("sweep processes: %w", err)
 		}
+		var b broom
 		for _, link := range links {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(link))))
-			if err != nil {
-				continue
+			if err := b.kill(link, id); err != nil {
+				b.rest()
+				return err
 			}
-			// The descriptor first: the process that is looked at is then the one that is killed.
-			fd, err := unix.PidfdOpen(pid, 0)
-			if err != nil {
-				continue // it has ended
-			}
-			if isWithin(link, id) {
-				found++
-				if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-					unix.Close(fd)
-					return fmt.Errorf("kill process %d: %w", pid, err)
-				}
-				// An orphan is ours to reap; others are reaped by their parents, or become ours when these have ended.
-				if _, err := unix.Wait4(pid, nil, 0, nil); err != nil && !errors.Is(err, unix.ECHILD) && !errors.Is(err, unix.EINTR) {
-					unix.Close(fd)
-					return fmt.Errorf("reap process %d: %w", pid, err)
-				}
-			}
-			unix.Close(fd)
 		}
-		if found == 0 {
+		if b.rest(); b.found == 0 {
 			return nil
 		}
 	}
+}
+
+const (
+	// dyingAtOnce bounds the files of a broom.
+	dyingAtOnce = 64
+	// lookAgain is how long a process is waited for, in milliseconds, before others are found that keep it from its end, such
+	// as a debugger.
+	lookAgain = 100
+)
+
+// A broom is one pass of a sweep.
+type broom struct {
+	found int
+	dying []mortal
+}
+
+// A mortal is a process that was killed.
+type mortal struct{ pid, fd int }
+
+// kill kills the process to which link belongs if it is in the namespace id. What is past the point of no return may be in none
+// any more, and still have files open: whoever was killed is waited for by its descriptor.
+func (b *broom) kill(link, id string) error {
+	pid, err := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(link))))
+	if err != nil {
+		return nil
+	}
+	// The descriptor first: the process that is looked at is then the one that is killed.
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
+		return nil // it has ended
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	if !isWithin(link, id) {
+		return unix.Close(fd)
+	}
+	b.found++
+	b.dying = append(b.dying, mortal{pid, fd})
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	if len(b.dying) == dyingAtOnce {
+		b.rest()
+	}
+	return nil
+}
+
+// rest waits for those that were killed.
+func (b *broom) rest() {
+	for _, m := range b.dying {
+		for {
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(m.fd), Events: unix.POLLIN}}, lookAgain); !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		_ = unix.Close(m.fd)
+		// An orphan is ours to reap; others are reaped by their parents, or become ours when these have ended.
+		_, _ = unix.Wait4(m.pid, nil, unix.WNOHANG, nil)
+	}
+	b.dying = nil
 }
 
 // isWithin reports whether the namespace behind link is the one that id names, or, for a user namespace, a descendant.
