@@ -50,7 +50,7 @@ func TestProbesEndWithTheProgram(t *testing.T) {
 			}
 			defer unix.Close(child)
 			poll := []unix.PollFd{{Fd: int32(child), Events: unix.POLLIN}}
-			if n, err := unix.Poll(poll, 0); n != 0 || err != nil {
+			if n, err := retry(func() (int, error) { return unix.Poll(poll, 0) }); n != 0 || err != nil {
 				t.Fatalf("the child has ended before its parent: %d, %v", n, err)
 			}
 			if err := p.Signal(unix.SIGKILL); err != nil {

@@ -38,7 +38,11 @@ func TestConnectionResetBeforeItIsLookedAt(t *testing.T) {
 			}
 		}
 		_ = peer.Close()
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); err != nil { // the end has arrived
+		err = unix.EINTR
+		for errors.Is(err, unix.EINTR) {
+			_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000) // the end has arrived
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		conn, err := established(f)

@@ -104,7 +104,9 @@ func newPump(file *os.File) (*pump, error) {
 		err = errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &fs))
 		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO && fs.Type == unix.PIPEFS_MAGIC {
 			ends := []unix.PollFd{{Fd: int32(fd)}}
-			_, _ = unix.Poll(ends, 0)
+			for polled := error(unix.EINTR); errors.Is(polled, unix.EINTR); {
+				_, polled = unix.Poll(ends, 0)
+			}
 			if deserted = ends[0].Revents&unix.POLLERR != 0; !deserted {
 				u.destination, err = reopen(fd)
 			}

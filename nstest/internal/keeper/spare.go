@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
-	"golang.org/x/sys/unix"
 )
 
 // A spare is an environment that is made ahead, because twice in a row the same was asked for, and probably will be again.
@@ -63,9 +62,7 @@ func (e *environment) lives() bool {
 	if e.closed {
 		return false
 	}
-	exit := []unix.PollFd{{Fd: int32(e.init.PIDFD.Fd()), Events: unix.POLLIN}}
-	n, err := unix.Poll(exit, 0)
-	return n == 0 && err == nil
+	return !e.init.Ended()
 }
 
 // tally counts a host that is added.

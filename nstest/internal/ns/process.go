@@ -122,6 +122,17 @@ func (p *Process) Kill() error {
 	return err
 }
 
+// Ended tells whether the process has ended, whether or not it was waited for.
+func (p *Process) Ended() bool {
+	fds := []unix.PollFd{{Fd: int32(p.PIDFD.Fd()), Events: unix.POLLIN}}
+	for {
+		// A signal of the runtime's that comes at this moment is an answer too, of poll(2), whatever its timeout.
+		if n, err := unix.Poll(fds, 0); err != unix.EINTR {
+			return n != 0
+		}
+	}
+}
+
 // Exiting tells whether the process has ended or is past the point of return. Whoever has asked for one of its files in
 // /proc needs it: with the memory of a process goes the owner of those files, so that an ordinary user is refused
 // (EACCES) for a while before the directory is missing (proc(5)).

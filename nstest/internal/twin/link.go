@@ -67,7 +67,9 @@ func (l *Link) Waits() bool {
 	}
 	n := 1
 	err = raw.Control(func(fd uintptr) {
-		n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		for polled := error(unix.EINTR); errors.Is(polled, unix.EINTR); {
+			n, polled = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		}
 	})
 	return err == nil && n == 0
 }
