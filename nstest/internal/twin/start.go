@@ -82,8 +82,9 @@ type Twin struct {
 	environment io.Closer
 	ended       chan struct{}
 	state       string // how it ended
-	err         error
+	err         error  // what was wrong at the end; both are written before ended is closed
 	once        sync.Once
+	stopErr     error // of once
 	stopped     atomic.Bool
 	lingering   context.Context // ends when it is stopped
 	leave       context.CancelFunc
@@ -141,8 +142,8 @@ func Start(p Plan) (_ *Twin, err error) {
 		return nil, err
 	}
 	t.process = process
+	err = t.Output.started() // before somebody closes it
 	go t.wait()
-	err = t.Output.started()
 	if p.Hold != nil && err == nil {
 		err = errors.Join(p.Hold(t.process.HostPid()), t.Link.release())
 	}
@@ -250,11 +251,10 @@ func (t *Twin) Stop() error {
 	t.leave()
 	t.once.Do(func() {
 		if err := t.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH) {
-			t.err = errors.Join(t.err, t.environment.Close()) // it ends with that
+			t.stopErr = t.environment.Close() // it ends with that
 		}
 		<-t.ended
-		t.err = errors.Join(t.err, t.Link.Close())
+		t.stopErr = errors.Join(t.stopErr, t.Link.Close())
 	})
-	<-t.ended
-	return t.err
+	return errors.Join(t.err, t.stopErr)
 }
