@@ -117,8 +117,9 @@ var modes = []mode{
 	{scene: "focus", flags: "-ginkgo.v", ran: "Ran 5 of"},
 	{scene: "focus passes", flags: "-ginkgo.v", ran: "PASS | FOCUSED"},
 	{scene: "abort", flags: "-ginkgo.v;-ginkgo.label-filter=abort || top", ran: "enough"},
-	{scene: "waiting", flags: "-ginkgo.timeout=2s;-ginkgo.label-filter=waiting", ran: "Suite Timeout Elapsed", quiet: true},
-	{scene: "waiting", flags: "-ginkgo.timeout=3s;-ginkgo.poll-progress-after=300ms;-ginkgo.poll-progress-interval=1m;-ginkgo.label-filter=waiting", ran: "Automatically polling progress", quiet: true},
+	// The time is enough for a suite to come to where it waits, and for each node before, on a busy machine too.
+	{scene: "waiting", flags: "-ginkgo.timeout=5s;-ginkgo.label-filter=waiting", ran: "Suite Timeout Elapsed", quiet: true},
+	{scene: "waiting", flags: "-ginkgo.timeout=9s;-ginkgo.poll-progress-after=3s;-ginkgo.poll-progress-interval=1m;-ginkgo.label-filter=waiting", ran: "Automatically polling progress", quiet: true},
 }
 
 func TestModes(t *testing.T) {
