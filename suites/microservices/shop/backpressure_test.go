@@ -34,7 +34,7 @@ var _ = Describe("A warehouse that is slow", func() {
 		Expect(taken).To(BeNumerically(">=", backlog))
 		Expect(taken).To(BeNumerically("<=", backlog+events.Limit))
 		Expect(s.bank.charged()).To(HaveLen(taken), "who is refused is not charged")
-		Expect(s.orders[0].process.Output() + s.orders[1].process.Output()).To(ContainSubstring("too many orders wait for the warehouse"))
+		Eventually(func() string { return s.orders[0].process.Output() + s.orders[1].process.Output() }).Should(ContainSubstring("too many orders wait for the warehouse"))
 
 		By("letting the warehouse go on: it has all of them, and orders are taken again")
 		s.warehouse.signal(syscall.SIGCONT)
