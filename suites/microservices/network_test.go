@@ -14,7 +14,8 @@ var _ = Describe("When the network fails", func() {
 	fresh := And(HaveField("Status", http.StatusOK), HaveField("Name", "Green tea"), HaveField("Stale", false), HaveField("Views", BeNumerically(">=", 2)))
 
 	BeforeEach(func() {
-		shop = openShop()
+		// What is silent is waited for, but not for long.
+		shop = startShop(nstest.Current(), nil, []string{"--store=kv:6379", "--store-timeout=1500ms"}, []string{"--attempts=1", "--timeout=3s"})
 		Expect(shop.stock("tea", "Green tea")).To(Equal(http.StatusNoContent))
 		Expect(shop.view("tea")).To(Equal(answer{Status: http.StatusOK, Name: "Green tea", Views: 1}))
 	})

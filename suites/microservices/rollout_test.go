@@ -15,13 +15,13 @@ var _ = Describe("A rolling restart of two APIs", func() {
 	It("fails no request", func() {
 		env := nstest.Current()
 		apis := []*service{
-			newService(env.Host("api-1"), 80, "api", "--store=kv:6379"),
-			newService(env.Host("api-2"), 80, "api", "--store=kv:6379"),
+			newService(env.Host("api-1"), 80, "api", patientAPI...),
+			newService(env.Host("api-2"), 80, "api", patientAPI...),
 		}
 		shop := &shop{
 			env:      env,
 			kv:       newService(env.Host("kv"), 6379, "kv"),
-			frontend: newService(env.Host("web"), 80, "frontend", "--api=http://api-1,http://api-2"),
+			frontend: newService(env.Host("web"), 80, "frontend", "--api=http://api-1,http://api-2", "--timeout=15s"),
 			customer: env.Host("customer"),
 		}
 		for _, s := range append(apis, shop.kv, shop.frontend) {

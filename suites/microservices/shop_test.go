@@ -27,13 +27,25 @@ func openShop(kvFlags ...string) *shop {
 	return openShopIn(nstest.Current(), kvFlags...)
 }
 
+// The services' own limits are such that nobody reaches them who has only to wait for the processor: a front end that asks twice
+// has seen a product twice.
+var (
+	patientAPI      = []string{"--store=kv:6379", "--store-timeout=10s"}
+	patientFrontend = []string{"--attempts=3", "--timeout=15s"}
+)
+
 func openShopIn(env *nstest.Env, kvFlags ...string) *shop {
+	GinkgoHelper()
+	return startShop(env, kvFlags, patientAPI, patientFrontend)
+}
+
+func startShop(env *nstest.Env, kvFlags, apiFlags, frontendFlags []string) *shop {
 	GinkgoHelper()
 	s := &shop{
 		env:      env,
 		kv:       newService(env.Host("kv"), 6379, "kv", kvFlags...),
-		api:      newService(env.Host("api"), 80, "api", "--store=kv:6379"),
-		frontend: newService(env.Host("web"), 80, "frontend", "--api=http://api", "--attempts=3"),
+		api:      newService(env.Host("api"), 80, "api", apiFlags...),
+		frontend: newService(env.Host("web"), 80, "frontend", append([]string{"--api=http://api"}, frontendFlags...)...),
 		customer: env.Host("customer"),
 	}
 	s.kv.start()
