@@ -13,8 +13,8 @@ import (
 // KeyLogWriter is what tls.Config.KeyLogWriter is set to so that captures can be read: what is written to it, lines in the format
 // of the files that SSLKEYLOGFILE names, is put into the captures that are under way, and into the packets in the bundle of a
 // failed test (NSTEST_KEEP). Wireshark and tshark then show what is in connections that are encrypted, with nothing to be set.
-// One end of a connection is enough. Let it be the server's: its secrets are written before the first packet is sent that is
-// encrypted with them, so that a reader knows them when it comes to that.
+// A reader has to know the secrets when it comes to the first packet that is encrypted with them: with TLS 1.3 let it be the
+// server that logs them, which sends that packet, and with TLS 1.2 the client; where it may be either, let it be both.
 //
 // A Write returns when the captures have its lines; what does not end with a newline waits for the rest. Where nothing is captured
 // it has no effect. A connection whose handshake was not captured cannot be decrypted. The error is ErrClosed when the

@@ -55,29 +55,24 @@ var _ = Describe("A capture of TLS", func() {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		Context(tls.VersionName(version), func() {
 			BeforeEach(func() { server.MaxVersion = version })
-			It("shows what is inside to whoever has the file, by the server's secrets", func() {
-				server.KeyLogWriter = env.KeyLogWriter()
-				c := begin(env.Host("web").Capture, nstest.CaptureConfig{Filter: "tcp port 443"})
-				fetch()
-				stop(c)
-				Expect(paths(c)).To(Equal([]string{"/one", "/two"}))
-			})
-			It("has the client's secrets", func() {
-				client.KeyLogWriter = env.KeyLogWriter()
-				c := begin(env.Host("web").Capture, nstest.CaptureConfig{Filter: "tcp port 443"})
-				fetch()
-				stop(c)
-				text, err := os.ReadFile(c.Path())
-				Expect(err).NotTo(HaveOccurred())
-				label := "CLIENT_RANDOM "
-				if version == tls.VersionTLS13 {
-					label = "CLIENT_TRAFFIC_SECRET_0 "
-				}
-				Expect(strings.Count(string(text), label)).To(Equal(2), "once for a connection")
-				if version == tls.VersionTLS12 { // of 1.3 the server has sent packets by then that are encrypted with them
-					Expect(paths(c)).To(Equal([]string{"/one", "/two"}))
-				}
-			})
+			// Each end knows its secrets at another moment, and a reader in one pass has to know them before the first packet that is
+			// encrypted with them. The client's Finished is that of TLS 1.2, and the rest of the server's answer that of 1.3.
+			for _, end := range []string{"client", "server"} {
+				inTime := end == map[uint16]string{tls.VersionTLS12: "client", tls.VersionTLS13: "server"}[version]
+				It("has the "+end+"'s secrets"+map[bool]string{true: ", which show what is inside to whoever has the file"}[inTime], func() {
+					map[string]*tls.Config{"client": client, "server": server}[end].KeyLogWriter = env.KeyLogWriter()
+					c := begin(env.Host("web").Capture, nstest.CaptureConfig{Filter: "tcp port 443"})
+					fetch()
+					stop(c)
+					text, err := os.ReadFile(c.Path())
+					Expect(err).NotTo(HaveOccurred())
+					label := map[uint16]string{tls.VersionTLS12: "CLIENT_RANDOM ", tls.VersionTLS13: "CLIENT_TRAFFIC_SECRET_0 "}[version]
+					Expect(strings.Count(string(text), label)).To(Equal(2), "once for a connection")
+					if inTime {
+						Expect(paths(c)).To(Equal([]string{"/one", "/two"}))
+					}
+				})
+			}
 		})
 	}
 	It("is secret without a key log", func() {
