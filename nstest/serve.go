@@ -26,7 +26,8 @@ var errNothingServes = errors.New("what is to serve is nil")
 //
 // It ends with the environment, or the host: the listener and the connections that it accepted are closed then, and Serve
 // has returned when Close or RemoveHost does. If s.Serve returns earlier, with an error other than http.ErrServerClosed or
-// net.ErrClosed, the test of the environment fails at that moment; in an environment from Open it is an error of Close.
+// net.ErrClosed, the test of the environment fails at that moment; in an environment from Open it is an error of Close. Then
+// the listener is closed.
 func (h *Host) Serve(address string, s Server) (net.Addr, error) {
 	if s == nil {
 		return nil, wrap("serve on", h.env.name, h.name, errNothingServes)
@@ -158,6 +159,7 @@ func (s *serving) start(serve func() error) (net.Addr, error) {
 	}
 	go func() {
 		defer close(s.returned)
+		defer func() { _ = s.stop() }() // whoever calls is refused, as by a program that has ended
 		s.ended(serve())
 	}()
 	return s.reachable(), nil

@@ -126,8 +126,10 @@ var _ = Describe("What answers on a host", func() {
 	It("is an error of Close where there is no test", func() {
 		env := open()
 		at := address(env.Self().Serve(":9", broken{}))
-		_, err := talk(env.Self(), "tcp", at, "this", silence)
-		Expect(err).To(HaveOccurred())
+		Eventually(func() error { // once that is noted
+			_, err := talk(env.Self(), "tcp", at, "this", silence)
+			return err
+		}).Should(MatchError(syscall.ECONNREFUSED))
 		Expect(env.Close()).To(MatchError(ContainSubstring("on host self: out of tea")))
 	})
 
