@@ -2,7 +2,6 @@ package firewall_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -154,13 +153,14 @@ var _ = Describe("A portal", func() {
 			Expect(get(client, url)).To(Equal(wall))
 
 			stop, asked := make(chan struct{}), make(chan error, 1)
+			begun := make(chan struct{})
 			go func() {
 				for n := 0; ; n++ {
+					if n == 1 {
+						close(begun)
+					}
 					select {
 					case <-stop:
-						if n == 0 {
-							asked <- errors.New("the guest has asked nothing")
-						}
 						close(asked)
 						return
 					default:
@@ -171,6 +171,7 @@ var _ = Describe("A portal", func() {
 					}
 				}
 			}()
+			Eventually(begun).Should(BeClosed(), "the guest has asked nothing")
 			Expect(get(client, url+"/login")).To(BeEmpty())
 			for range 20 {
 				Expect(get(client, url)).To(Equal("welcome"))
