@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +34,11 @@ type capture struct {
 	names  uint64                  // the number of the zone's changes that it has
 	stats  wire.CaptureStats
 	taps   []*tap.Tap
+	drops  []*lan.DropWatch
 	closed bool
+
+	notes   []moment       // of which no packet tells yet
+	inForce map[int]string // the faults, by their number
 
 	ring *ring // where the file goes on when it is full; nil for one that ends there
 }
@@ -83,6 +86,7 @@ func (e *environment) capture(ctx context.Context, p wire.CaptureParams, file *o
 	if err == nil {
 		e.number++
 		e.captures[e.number] = c
+		e.audience.join(c, e.faultStates())
 	}
 	number := e.number
 	e.mu.Unlock()
@@ -232,9 +236,13 @@ func (e *environment) listen(c *capture, n *network) error {
 	if err != nil {
 		return err
 	}
+	w, err := n.lan.Drops(func(d lan.Drop) { c.seeDrop(e, n, d) })
+	if err != nil {
+		return errors.Join(err, t.Close())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.taps = append(c.taps, t)
+	c.taps, c.drops = append(c.taps, t), append(c.drops, w)
 	return nil
 }
 
@@ -245,6 +253,12 @@ func (c *capture) rings() []*tap.Tap {
 	return slices.Clone(c.taps)
 }
 
+func (c *capture) watches() []*lan.DropWatch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.drops)
+}
+
 // listenAll is listen for the captures that are under way when a network is made. The mutex is held.
 func (e *environment) listenAll(n *network) error {
 	var errs []error
@@ -252,126 +266,6 @@ func (e *environment) listenAll(n *network) error {
 		errs = append(errs, e.listen(c, n))
 	}
 	return errors.Join(errs...)
-}
-
-// A label is what hangs on a port.
-type label struct {
-	place
-	mac   []byte
-	addrs []netip.Prefix
-}
-
-// label says what hangs on a port of the cable's network.
-func (c *cable) label(port lan.PortID, host string) {
-	if port != 0 && c.network.lan != nil {
-		c.network.labels.Store(port, label{place{host, c.name()}, c.mac, c.prefixes()})
-	}
-}
-
-// see writes a frame that passed a switch, if it is one of those that are wanted.
-func (c *capture) see(e *environment, l label, f tap.Frame) {
-	if c.params.Host != "" && c.params.Host != l.host || c.device != "" && c.device != l.device {
-		return
-	}
-	if c.filter != nil && !c.filter.Match(f.Data, f.Length) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
-	err := c.write(e, l, f)
-	if errors.Is(err, pcapng.ErrLimit) && c.ring != nil {
-		if err = c.turn(); err == nil {
-			err = c.write(e, l, f)
-		}
-	}
-	switch {
-	case errors.Is(err, pcapng.ErrLimit):
-		c.stats.Omitted++
-	case err != nil:
-		c.stats.Lost++
-	default:
-		c.stats.Packets++
-	}
-}
-
-// write writes a frame. The mutex is held.
-func (c *capture) write(e *environment, l label, f tap.Frame) error {
-	if err := c.writeNames(e); err != nil {
-		return err
-	}
-	at, err := c.at(l)
-	if err != nil {
-		return err
-	}
-	k := pcapng.Packet{Interface: at.number, Time: f.Time, Direction: pcapng.Outbound, Data: f.Data, Length: f.Length}
-	if f.Outbound { // of the switch is inbound to the host
-		k.Direction = pcapng.Inbound
-	}
-	if c.params.Snap > 0 {
-		k.Data = k.Data[:min(len(k.Data), c.params.Snap)]
-	}
-	if err := c.out.WritePacket(k); err != nil {
-		return err
-	}
-	at.packets++
-	return nil
-}
-
-// writeNames tells the file what hosts are called that have come since. The mutex is held.
-func (c *capture) writeNames(e *environment) error {
-	changes := e.zone.Changes()
-	if changes == c.names {
-		return nil
-	}
-	if err := c.tell(e.zone.Names()); err != nil {
-		return err
-	}
-	c.names = changes
-	return nil
-}
-
-// tell tells the file the names that it does not have.
-func (c *capture) tell(names map[netip.Addr][]string) error {
-	for a, list := range names {
-		slices.Sort(list)
-		names[a] = slices.DeleteFunc(list, func(name string) bool { return slices.Contains(c.told[a], name) })
-		if len(names[a]) == 0 {
-			delete(names, a)
-		}
-	}
-	if err := c.out.WriteNames(names); err != nil {
-		return err
-	}
-	for a, list := range names {
-		c.told[a] = append(c.told[a], list...)
-	}
-	return nil
-}
-
-// at is a place's interface, of which the file is told before its first packet. The mutex is held.
-func (c *capture) at(l label) (*seen, error) {
-	if s := c.seen[l.place]; s != nil {
-		return s, nil
-	}
-	names := map[netip.Addr][]string{} // of a host that may have gone before its packets were taken
-	for _, p := range l.addrs {
-		if !p.Addr().IsLinkLocalUnicast() {
-			names[p.Addr()] = []string{strings.ToLower(l.host)}
-		}
-	}
-	if err := c.tell(names); err != nil {
-		return nil, err
-	}
-	n, err := c.out.AddInterface(pcapng.Interface{Name: l.String(), MAC: l.mac, Addrs: l.addrs, Filter: c.params.Filter, Snap: c.params.Snap})
-	if err != nil {
-		return nil, err
-	}
-	s := &seen{number: n}
-	c.seen[l.place] = s
-	return s, nil
 }
 
 // flushCapture returns when what passed before is in the file.
@@ -393,6 +287,9 @@ func (c *capture) flush(ctx context.Context) (wire.CaptureStats, error) {
 		_, n, err := t.Statistics()
 		lost += n
 		errs = append(errs, err)
+	}
+	for _, w := range c.watches() {
+		errs = append(errs, w.Flush())
 	}
 	errs = append(errs, c.sink.flush(ctx))
 	c.mu.Lock()
@@ -442,6 +339,10 @@ func (c *capture) close(e *environment) (wire.CaptureStats, error) {
 		lost += n
 		errs = append(errs, err)
 	}
+	for _, w := range c.watches() {
+		errs = append(errs, w.Close())
+	}
+	e.audience.leave(c)
 	stats, err := c.complete(e, lost)
 	if serr := c.sink.close(); serr != nil {
 		err = serr // from which the other one follows

@@ -43,6 +43,7 @@ type environment struct {
 	inForce  inForce
 	states   chan struct{}    // takes those who are making a state
 	captures map[int]*capture // likewise
+	audience audience
 	visitors int
 	held     *hold // nil while it does not wait
 	number   int

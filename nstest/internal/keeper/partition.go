@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -72,9 +73,11 @@ func (e *environment) enforce() error {
 		if n.lan == nil {
 			continue // an overlay goes over links that are cut themselves
 		}
-		blocked := map[lan.Pair]bool{}
-		remotes := map[lan.Remote]bool{}
-		for _, groups := range e.faults {
+		var cuts []lan.Cut
+		for _, number := range slices.Sorted(maps.Keys(e.faults)) {
+			blocked := map[lan.Pair]bool{}
+			remotes := map[lan.Remote]bool{}
+			groups := e.faults[number]
 			for i, g := range groups {
 				for j, other := range groups {
 					if j > i {
@@ -85,13 +88,20 @@ func (e *environment) enforce() error {
 					}
 				}
 			}
+			cuts = append(cuts, lan.Cut{
+				Name:  faultText(number, partitionText(groups)),
+				Pairs: slices.Collect(maps.Keys(blocked)), Remotes: slices.Collect(maps.Keys(remotes)),
+			})
 		}
-		if err := n.lan.Block(slices.Collect(maps.Keys(blocked)), slices.Collect(maps.Keys(remotes))...); err != nil {
+		if err := n.lan.Block(cuts...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// faultText names a fault: "fault 3: partition of a | b".
+func faultText(number int, text string) string { return fmt.Sprintf("fault %d: %s", number, text) }
 
 // cross adds to blocked every pair of ports of n with one host in a and one in b.
 func (e *environment) cross(n *network, a, b []string, blocked map[lan.Pair]bool) {

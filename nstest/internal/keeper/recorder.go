@@ -251,6 +251,9 @@ func (e *environment) startRecorder(p wire.RecordParams, files []*os.File) ([]*n
 			return nil, errors.Join(err, files[0].Close())
 		}
 	}
+	if r.ring != nil {
+		e.audience.join(r.ring, e.faultStates())
+	}
 	r.oom.begin()
 	r.sink = newSharedSink(files[0], later)
 	e.recorder.Store(r)
@@ -284,16 +287,16 @@ func (e *environment) recordAll() {
 		h.mu.Lock()
 		for _, c := range h.cables {
 			if c.pulled {
-				e.recordLink(h, c, "down")
+				e.record(linkEvent(h, c, "down"))
 			}
 		}
 		h.mu.Unlock()
 	}
 	for _, n := range slices.Sorted(maps.Keys(e.faults)) {
-		e.recordPartition(n, "")
+		e.record(e.partitionEvent(n, ""))
 	}
 	for _, n := range slices.Sorted(maps.Keys(e.flaps)) {
-		e.recordFlap(e.flaps[n], "")
+		e.record(e.flaps[n].event(""))
 	}
 	for _, n := range slices.Sorted(maps.Keys(e.procs)) {
 		e.recordProcess(n, e.procs[n])
@@ -313,9 +316,11 @@ func (e *environment) recordHost(h *host) {
 
 // recordLink writes down what happened to a cable.
 func (e *environment) recordLink(h *host, c *cable, text string) {
-	if e.recorder.Load() != nil {
-		e.record(record.Event{Kind: record.KindLink, Host: h.name, Network: c.network.name, Text: text})
-	}
+	e.happened(linkEvent(h, c, text))
+}
+
+func linkEvent(h *host, c *cable, text string) record.Event {
+	return record.Event{Kind: record.KindLink, Host: h.name, Network: c.network.name, Text: text}
 }
 
 // plugged is what has been done to a cable that is, or is not, plugged in.
@@ -331,18 +336,21 @@ const healed = "healed"
 
 // recordPartition writes down what becomes of a partition. The mutex is held.
 func (e *environment) recordPartition(number int, state string) {
-	if e.recorder.Load() == nil {
-		return
-	}
-	groups := e.faults[number]
-	e.record(record.Event{Kind: record.KindFault, Fault: number, State: state, Hosts: slices.Concat(groups...), Text: partitionText(groups)})
+	e.happened(e.partitionEvent(number, state))
 }
 
-func (e *environment) recordFlap(f *flap, state string) {
-	e.record(record.Event{
+func (e *environment) partitionEvent(number int, state string) record.Event {
+	groups := e.faults[number]
+	return record.Event{Kind: record.KindFault, Fault: number, State: state, Hosts: slices.Concat(groups...), Text: partitionText(groups)}
+}
+
+func (e *environment) recordFlap(f *flap, state string) { e.happened(f.event(state)) }
+
+func (f *flap) event(state string) record.Event {
+	return record.Event{
 		Kind: record.KindFault, Fault: f.number, State: state, Hosts: []string{f.host.name}, Network: f.cable.network.name,
 		Text: "flap of " + f.host.name + " on " + f.cable.network.name,
-	})
+	}
 }
 
 // recordQuery writes down what a host has asked for.

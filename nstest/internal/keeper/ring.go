@@ -25,6 +25,7 @@ type ring struct {
 
 	mu       sync.Mutex    // guards what follows; taken before that of the capture
 	switches []*lan.Switch // that are listened to
+	drops    []*lan.DropWatch
 	ended    bool
 }
 
@@ -69,6 +70,7 @@ func (c *capture) turn() error {
 	}
 	c.sink, c.ring.spare = c.ring.spare, c.sink
 	c.sink.empty()
+	c.remind()
 	return c.beginSection()
 }
 
@@ -88,6 +90,12 @@ func (r *ring) watch(e *environment, c *capture, n *network) error {
 		}
 	})
 	if err == nil {
+		var w *lan.DropWatch
+		if w, err = n.lan.Drops(func(d lan.Drop) { c.seeDrop(e, n, d) }); err == nil {
+			r.drops = append(r.drops, w)
+		}
+	}
+	if err == nil {
 		r.switches = append(r.switches, n.lan)
 	}
 	return err
@@ -102,6 +110,9 @@ func (r *ring) end() (lost uint64, err error) {
 		n, serr := s.EndRecord()
 		lost += n
 		err = errors.Join(err, serr)
+	}
+	for _, w := range r.drops {
+		err = errors.Join(err, w.Err(), w.Close())
 	}
 	return lost, err
 }

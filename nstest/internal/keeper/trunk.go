@@ -212,7 +212,7 @@ func (e *environment) setTrunk(p wire.TrunkParams) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.inForce.trunk(p.Network, p.To, p.Up)
-	e.record(record.Event{Kind: record.KindLink, Network: p.Network, Text: "trunk to " + p.To + " " + plugged(p.Up)})
+	e.happened(record.Event{Kind: record.KindLink, Network: p.Network, Text: "trunk to " + p.To + " " + plugged(p.Up)})
 	return nil
 }
 

@@ -23,40 +23,76 @@ type Remote struct {
 	MAC  [6]byte
 }
 
+// A Cut is something that frames do not pass.
+type Cut struct {
+	// Name is what a Drop calls it: at most maxName bytes, of which further ones are left out.
+	Name    string
+	Pairs   []Pair
+	Remotes []Remote
+}
+
+const maxName = 127 // NF_LOG_PREFIXLEN, with a zero at the end
+
 // Block drops every frame between the ports of each pair, in both directions, ARP and neighbour discovery included. It
-// replaces what was blocked before, at one instant; whoever has several faults passes the union of their pairs. No pair
+// replaces what was blocked before, at one instant. Of several cuts that a frame does not pass the first one drops it. No cut
 // means that nothing is blocked. It needs nftables for bridges (Linux 3.18, CONFIG_NF_TABLES_BRIDGE).
 //
 // So are, for each remote, frames from the port to the address, and from the address to the port. That is half of what a
 // fault between two switches takes: the other switch has to be told the same of its port.
-func (s *Switch) Block(pairs []Pair, remotes ...Remote) error {
+func (s *Switch) Block(cuts ...Cut) error {
 	b, done, err := s.use()
 	if err != nil {
 		return fmt.Errorf("block ports: %w", err)
 	}
 	defer done()
-	for _, p := range pairs {
-		if p.A == p.B {
-			return fmt.Errorf("block ports: port %d and itself", p.A)
+	for _, c := range cuts {
+		for _, p := range c.Pairs {
+			if p.A == p.B {
+				return fmt.Errorf("block ports: port %d and itself", p.A)
+			}
+			for _, id := range []PortID{p.A, p.B} {
+				if err := s.check(id); err != nil {
+					return fmt.Errorf("block ports: %w", err)
+				}
+			}
 		}
-		for _, id := range []PortID{p.A, p.B} {
-			if err := s.check(id); err != nil {
+		for _, r := range c.Remotes {
+			if err := s.check(r.Port); err != nil {
 				return fmt.Errorf("block ports: %w", err)
 			}
 		}
 	}
-	for _, r := range remotes {
-		if err := s.check(r.Port); err != nil {
-			return fmt.Errorf("block ports: %w", err)
-		}
-	}
 	s.portMu.Lock()
 	defer s.portMu.Unlock()
-	return b.block(pairs, remotes...)
+	return s.enforce(b, distinct(cuts))
 }
 
 // Unblock lets every frame pass.
-func (s *Switch) Unblock() error { return s.Block(nil) }
+func (s *Switch) Unblock() error { return s.Block() }
+
+// distinct leaves out what an earlier cut has, and cuts of which nothing is left.
+func distinct(cuts []Cut) (out []Cut) {
+	pairs, remotes := map[Pair]bool{}, map[Remote]bool{}
+	for _, c := range cuts {
+		own := Cut{Name: c.Name[:min(len(c.Name), maxName)]}
+		for _, p := range c.Pairs {
+			if p = (Pair{min(p.A, p.B), max(p.A, p.B)}); !pairs[p] {
+				pairs[p] = true
+				own.Pairs = append(own.Pairs, p)
+			}
+		}
+		for _, r := range c.Remotes {
+			if !remotes[r] {
+				remotes[r] = true
+				own.Remotes = append(own.Remotes, r)
+			}
+		}
+		if len(own.Pairs)+len(own.Remotes) > 0 {
+			out = append(out, own)
+		}
+	}
+	return out
+}
 
 const (
 	blockTable       = "nstest"
@@ -64,10 +100,10 @@ const (
 	filterSendBuffer = 4 << 20 // bytes; a transaction is one sendmsg(2). Limited by net.core.wmem_max for an ordinary user
 )
 
-// block is one nftables transaction. The table exists only while something is blocked.
-func (b *bridge) block(pairs []Pair, remotes ...Remote) error {
-	some := len(pairs)+len(remotes) > 0
-	if !some && !b.blocking {
+// block is one nftables transaction. The table exists only while something is blocked. logged is whether what is dropped is
+// logged.
+func (b *bridge) block(cuts []Cut, logged bool) error {
+	if len(cuts) == 0 && len(b.cuts) == 0 {
 		return nil
 	}
 	if b.filter == nil {
@@ -83,12 +119,12 @@ func (b *bridge) block(pairs []Pair, remotes ...Remote) error {
 	}
 	c := b.filter
 	table := &nftables.Table{Name: blockTable, Family: nftables.TableFamilyBridge}
-	if b.blocking {
+	if len(b.cuts) > 0 {
 		c.DelTable(table)
 	}
 	var err error
-	if some {
-		err = addBlockTable(c, table, pairs, remotes)
+	if len(cuts) > 0 {
+		err = addBlockTable(c, table, cuts, logged)
 	}
 	if err == nil {
 		err = c.Flush()
@@ -97,23 +133,24 @@ func (b *bridge) block(pairs []Pair, remotes ...Remote) error {
 		b.filter = nil
 		return errors.Join(fmt.Errorf("block ports: nftables family bridge: %w", err), c.CloseLasting())
 	}
-	b.blocking = some
+	b.cuts, b.logged = cuts, logged && len(cuts) > 0
 	return nil
 }
 
-// addBlockTable adds what nft(8) shows as follows, without the sets and rules that have nothing to do:
+// addBlockTable adds what nft(8) shows as follows, without the sets and rules that have nothing to do, and without log if
+// nothing is logged:
 //
 //	table bridge nstest {
-//		set blocked { type iface_index . iface_index; elements = { 3 . 4, 4 . 3 } }
-//		set remote { type iface_index . ether_addr; elements = { 3 . 02:42:0a:01:00:02 } }
+//		set blocked1 { type iface_index . iface_index; elements = { 3 . 4, 4 . 3 } }
+//		set remote1 { type iface_index . ether_addr; elements = { 3 . 02:42:0a:01:00:02 } }
 //		chain forward {
 //			type filter hook forward priority filter; policy accept
-//			meta iif . meta oif @blocked drop
-//			meta iif . ether daddr @remote drop
-//			meta oif . ether saddr @remote drop
+//			meta iif . meta oif @blocked1 log prefix "NAME" group 1 drop
+//			meta iif . ether daddr @remote1 log prefix "NAME" group 1 drop
+//			meta oif . ether saddr @remote1 log prefix "NAME" group 1 drop
 //		}
 //	}
-func addBlockTable(c *nftables.Conn, table *nftables.Table, pairs []Pair, remotes []Remote) error {
+func addBlockTable(c *nftables.Conn, table *nftables.Table, cuts []Cut, logged bool) error {
 	c.AddTable(table)
 	chain := c.AddChain(&nftables.Chain{
 		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
@@ -121,23 +158,31 @@ func addBlockTable(c *nftables.Conn, table *nftables.Table, pairs []Pair, remote
 	})
 	iif := &expr.Meta{Key: expr.MetaKeyIIF, Register: unix.NFT_REG32_00}
 	oif := &expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_00}
-	if len(pairs) > 0 {
-		set, err := addBlockSet(c, table, 1, "blocked", nftables.TypeIFIndex, pairKeys(pairs))
-		if err != nil {
-			return err
+	for i, cut := range cuts {
+		id, end := uint32(2*i+1), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
+		if logged {
+			end = append([]expr.Any{&expr.Log{
+				Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX, Group: dropGroup, Data: []byte(cut.Name),
+			}}, end...)
 		}
-		addDrop(c, chain, set, iif, &expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_01})
-	}
-	if len(remotes) > 0 {
-		set, err := addBlockSet(c, table, 2, "remote", nftables.TypeEtherAddr, remoteKeys(remotes))
-		if err != nil {
-			return err
+		if len(cut.Pairs) > 0 {
+			set, err := addBlockSet(c, table, id, fmt.Sprint("blocked", i+1), nftables.TypeIFIndex, pairKeys(cut.Pairs))
+			if err != nil {
+				return err
+			}
+			addDrop(c, chain, set, iif, &expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_01}, end)
 		}
-		address := func(offset uint32) expr.Any {
-			return &expr.Payload{Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6, DestRegister: unix.NFT_REG32_01}
+		if len(cut.Remotes) > 0 {
+			set, err := addBlockSet(c, table, id+1, fmt.Sprint("remote", i+1), nftables.TypeEtherAddr, remoteKeys(cut.Remotes))
+			if err != nil {
+				return err
+			}
+			address := func(offset uint32) expr.Any {
+				return &expr.Payload{Base: expr.PayloadBaseLLHeader, Offset: offset, Len: 6, DestRegister: unix.NFT_REG32_01}
+			}
+			addDrop(c, chain, set, iif, address(0), end) // the destination
+			addDrop(c, chain, set, oif, address(6), end) // the source
 		}
-		addDrop(c, chain, set, iif, address(0)) // the destination
-		addDrop(c, chain, set, oif, address(6)) // the source
 	}
 	return nil
 }
@@ -165,13 +210,12 @@ func addBlockSet(c *nftables.Conn, table *nftables.Table, id uint32, name string
 	return set, nil
 }
 
-// addDrop adds a rule that drops the frames of which port and other are in the set.
-func addDrop(c *nftables.Conn, chain *nftables.Chain, set *nftables.Set, port, other expr.Any) {
-	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: []expr.Any{
+// addDrop adds a rule that does with the frames of which port and other are in the set what end says.
+func addDrop(c *nftables.Conn, chain *nftables.Chain, set *nftables.Set, port, other expr.Any, end []expr.Any) {
+	c.AddRule(&nftables.Rule{Table: chain.Table, Chain: chain, Exprs: append([]expr.Any{
 		port, other,
 		&expr.Lookup{SourceRegister: unix.NFT_REG32_00, SetName: set.Name, SetID: set.ID},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}})
+	}, end...)})
 }
 
 // pairKeys are the pairs in both orders, as the kernel has them in its registers.

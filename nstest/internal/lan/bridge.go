@@ -14,6 +14,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/hermetic-go/nstest/nstest/internal/nflog"
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 	"github.com/hermetic-go/nstest/nstest/internal/tap"
@@ -38,13 +39,16 @@ type bridge struct {
 	// kept from it.
 	silent    bool
 	ipv6      bool
-	filter    *nftables.Conn // made for the first fault
-	blocking  bool           // the table exists
-	spans     bool           // it speaks the spanning tree protocol
-	base      rtnl.Stats     // of br0 when the lease began: the kernel cannot set them back
-	tap       *tap.Tap       // that rests between leases; nil until the first that is recorded, guarded by the switch's portMu
-	fresh     bool           // not counted by the pool yet
-	marked    bool           // can be told from a new one: not to be leased again
+	filter    *nftables.Conn  // made for the first fault
+	cuts      []Cut           // that are in force: the table exists where there are any
+	logged    bool            // what they drop is logged
+	spans     bool            // it speaks the spanning tree protocol
+	base      rtnl.Stats      // of br0 when the lease began: the kernel cannot set them back
+	drops     *nflog.Listener // made for the first fault that is watched, guarded by the switch's portMu, as is
+	hearing   *hearing        // which lease is told
+	tap       *tap.Tap        // that rests between leases; nil until the first that is recorded, guarded by the switch's portMu
+	fresh     bool            // not counted by the pool yet
+	marked    bool            // can be told from a new one: not to be leased again
 	idleSince time.Time
 }
 
@@ -160,5 +164,6 @@ func (b *bridge) close() error {
 	if b.tap != nil {
 		err = errors.Join(err, b.tap.Close())
 	}
+	err = errors.Join(err, b.closeDrops())
 	return errors.Join(err, b.route.Close(), b.net.Close())
 }

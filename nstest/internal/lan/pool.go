@@ -130,7 +130,7 @@ func (p *Pool) Put(s *Switch) {
 	if b == nil {
 		return
 	}
-	err := b.block(nil)
+	err := b.block(nil, false)
 	p.mu.Lock()
 	closed := p.closed
 	spent := closed || err != nil || b.marked // a switch with a fault that stays is of no use to anybody
@@ -140,7 +140,7 @@ func (p *Pool) Put(s *Switch) {
 	}
 	p.mu.Unlock()
 	switch {
-	case spent && !closed && b.tap != nil: // which takes a while to close
+	case spent && !closed && (b.tap != nil || b.drops != nil): // which takes a while to close
 		go p.discard(b)
 	case spent:
 		p.discard(b)

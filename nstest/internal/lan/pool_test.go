@@ -141,7 +141,7 @@ func TestPoolConcurrently(t *testing.T) {
 				if err != nil || !slices.Equal(ids, []PortID{3, 4}) {
 					t.Errorf("%v, %v", ids, err)
 				}
-				if err := s.Block([]Pair{{3, 4}}); err != nil {
+				if err := s.Block(Cut{Pairs: []Pair{{3, 4}}}); err != nil {
 					t.Error(err)
 				}
 				a.close()
@@ -252,7 +252,7 @@ func BenchmarkBlock(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if err := s.Block(pairs); err != nil {
+		if err := s.Block(Cut{Pairs: pairs}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -227,7 +227,7 @@ func wearOut(t *testing.T, s *Switch) []*host {
 	if err := errors.Join(small.configure(), s.WaitUp(ctx, more...)); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.SetPort(ids[0], false), s.SetPort(ids[1], false), s.SetPort(ids[1], true), s.Block([]Pair{{ids[0], ids[1]}, {ids[1], more[0]}})); err != nil {
+	if err := errors.Join(s.SetPort(ids[0], false), s.SetPort(ids[1], false), s.SetPort(ids[1], true), s.Block(Cut{Pairs: []Pair{{ids[0], ids[1]}, {ids[1], more[0]}}})); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range append(v4, v6...) { // a socket keeps its network namespace alive

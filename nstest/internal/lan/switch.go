@@ -35,6 +35,10 @@ type Switch struct {
 
 	taps     []*tap.Tap // guarded by portMu
 	recorded bool       // likewise: the bridge's own does not rest
+	mute     error      // likewise: why it is not told what is dropped
+
+	watching sync.Mutex   // guards what follows; taken after all others
+	watches  []*DropWatch // of what is dropped; not changed, but replaced
 
 	hub bool // written before the first port is attached
 }
@@ -84,6 +88,10 @@ func (s *Switch) release() (b *bridge, used bool) {
 		_ = t.Close() // whoever has it may have closed it
 	}
 	_, _ = s.EndRecord() // likewise
+	if b, done, err := s.use(); err == nil {
+		_ = s.endDrops(b) // what was dropped is told as far as it can be
+		done()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, s.bridge = s.bridge, nil

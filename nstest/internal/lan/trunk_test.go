@@ -70,7 +70,7 @@ func TestBlockAcrossATrunk(t *testing.T) {
 	a, b, c := hosts[0].listen(t, hosts[0].v6), hosts[1].listen(t, hosts[1].v6), other.listen(t, other.v6)
 	mustReach(t, "before", a, b)
 	for i, s := range switches {
-		if err := s.Block(nil, Remote{ports[i], hosts[1-i].mac(t)}); err != nil {
+		if err := s.Block(Cut{Remotes: []Remote{{ports[i], hosts[1-i].mac(t)}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestBlockOfARemoteAtOneSwitch(t *testing.T) {
 	switches, _, hosts, ports := pair(t, p)
 	a, b := hosts[0].listen(t, hosts[0].v4), hosts[1].listen(t, hosts[1].v4)
 	mustReach(t, "before", a, b) // and now both know each other's address
-	if err := switches[0].Block(nil, Remote{ports[0], hosts[1].mac(t)}); err != nil {
+	if err := switches[0].Block(Cut{Remotes: []Remote{{ports[0], hosts[1].mac(t)}}}); err != nil {
 		t.Fatal(err)
 	}
 	for name, d := range map[string][2]*net.UDPConn{"to the address": {a, b}, "from the address": {b, a}} {

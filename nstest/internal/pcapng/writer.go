@@ -120,8 +120,8 @@ type Packet struct {
 	Time      time.Time
 	Direction Direction
 	Data      []byte
-	Length    int    // of the frame on the wire; 0 = that of Data
-	Comment   string // "" = none
+	Length    int // of the frame on the wire; 0 = that of Data
+	Comments  []string
 }
 
 // WritePacket writes a packet.
@@ -140,7 +140,10 @@ func (p *Writer) WritePacket(k Packet) error {
 		if k.Direction != Unknown {
 			b = option(b, 2, binary.LittleEndian.AppendUint32(nil, uint32(k.Direction)))
 		}
-		return text(b, optComment, k.Comment)
+		for _, c := range k.Comments {
+			b = text(b, optComment, c)
+		}
+		return b
 	})
 }
 
