@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -275,8 +276,14 @@ func (a *Analysis) addTraffic() {
 		if len(p.To) > 1 {
 			i.fact("reached", strings.Join(p.To, ", "))
 		}
-		if p.Lost {
-			i.Level, i.Text = Bad, i.Text+" — lost on the way"
+		switch {
+		case p.Dropped != "" && !p.Lost: // for some of those whom it was for
+			i.Level, i.Text = Odd, i.Text+" — "+p.Dropped
+		case p.Lost:
+			i.Level, i.Text = Bad, i.Text+" — "+cmp.Or(p.Dropped, "lost on the way")
+		}
+		for _, text := range p.Comments {
+			i.fact("comment", text)
 		}
 		a.Items = append(a.Items, i)
 		if p.Time.After(a.End) {

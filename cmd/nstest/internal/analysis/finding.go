@@ -199,7 +199,7 @@ func (f *finder) conns() {
 				detail = fmt.Sprintf("%d SYNs without an answer", c.SYNs)
 			}
 			if c.Lost > 0 {
-				detail += ": lost on the way"
+				detail += ": " + cmp.Or(c.Dropped, "lost on the way")
 			}
 			f.seen(Bad, item, "Black-holed: "+to, detail)
 		case traffic.Reset:
@@ -253,6 +253,7 @@ func (f *finder) drops() {
 		if !shown {
 			item = -1
 		}
-		f.add(Finding{Level: Odd, Title: fmt.Sprintf("Packets lost: %s → %s", d.From, d.To), Detail: "they left, and did not arrive; the first one: " + d.Text, Count: d.Count, Item: item})
+		how := cmp.Or(d.Reason, "they left, and did not arrive")
+		f.add(Finding{Level: Odd, Title: fmt.Sprintf("Packets lost: %s → %s", d.From, d.To), Detail: how + "; the first one: " + d.Text, Count: d.Count, Item: item})
 	}
 }

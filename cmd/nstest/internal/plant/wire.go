@@ -19,6 +19,8 @@ type Wire struct {
 	file   *pcapgo.NgWriter
 	err    error
 	number uint16
+
+	dropper int // the interface of the switch; 0 before it has dropped something
 }
 
 type end struct {
@@ -71,7 +73,8 @@ type Segment struct {
 	Flags            string
 	Seq, Ack         uint32
 	Payload          string
-	Lost             bool // it does not arrive
+	Lost             bool   // it does not arrive
+	Dropped          string // and the capture says that the switch has dropped it, with this comment
 }
 
 // TCP sends a segment at a time from the beginning.
@@ -93,7 +96,10 @@ func (w *Wire) TCP(at time.Duration, s Segment) {
 	}
 	ip := w.ip(s.From, s.To, layers.IPProtocolTCP)
 	w.fail(t.SetNetworkLayerForChecksum(ip))
-	w.send(at, s.From, s.To, s.Lost, ip, t, gopacket.Payload(s.Payload))
+	frame := w.send(at, s.From, s.To, s.Lost || s.Dropped != "", ip, t, gopacket.Payload(s.Payload))
+	if s.Dropped != "" {
+		w.drop(at+Latency/2, frame, s.Dropped)
+	}
 }
 
 // Exchange is a connection at a time from the beginning that opens, on which the client says something and the server
@@ -146,7 +152,7 @@ func (w *Wire) serialize(list ...gopacket.SerializableLayer) []byte {
 	return b.Bytes()
 }
 
-func (w *Wire) send(at time.Duration, from, to string, lost bool, list ...gopacket.SerializableLayer) {
+func (w *Wire) send(at time.Duration, from, to string, lost bool, list ...gopacket.SerializableLayer) []byte {
 	src, dst := w.index(from), w.index(to)
 	eth := &layers.Ethernet{SrcMAC: w.hosts[src].mac, DstMAC: w.hosts[dst].mac, EthernetType: layers.EthernetTypeIPv4}
 	frame := w.serialize(append([]gopacket.SerializableLayer{eth}, list...)...)
@@ -154,6 +160,18 @@ func (w *Wire) send(at time.Duration, from, to string, lost bool, list ...gopack
 	if !lost {
 		w.see(at+Latency, dst, pcapgo.NgEpbFlagDirectionInbound, frame)
 	}
+	return frame
+}
+
+// drop has a frame dropped by the switch.
+func (w *Wire) drop(at time.Duration, frame []byte, comments ...string) {
+	if w.dropper == 0 {
+		number, err := w.file.AddInterface(pcapgo.NgInterface{Name: "lan/switch", LinkType: layers.LinkTypeEthernet, TimestampResolution: 9})
+		w.fail(err)
+		w.dropper = number
+	}
+	info := gopacket.CaptureInfo{Timestamp: Began.Add(at), CaptureLength: len(frame), Length: len(frame), InterfaceIndex: w.dropper}
+	w.fail(w.file.WritePacketWithOptions(info, frame, pcapgo.NgPacketOptions{Comments: comments}))
 }
 
 func (w *Wire) see(at time.Duration, iface int, direction pcapgo.NgEpbFlag, frame []byte) {

@@ -6,6 +6,7 @@ package traffic
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,7 @@ type sighting struct {
 	host    string
 	inbound bool
 	unknown bool // which way
+	dropped bool // at a switch, and not seen at a host
 }
 
 // Read reads a file in the format pcapng whose interfaces are named HOST/DEVICE. owners are the hosts that have addresses;
@@ -104,17 +106,37 @@ func (c *Capture) read(r io.Reader) (seen []sighting) {
 		}
 		s := sighting{unknown: true}
 		if i, err := file.Interface(info.InterfaceIndex); err == nil {
-			s.host, _, _ = strings.Cut(i.Name, "/")
+			var device string
+			s.host, device, _ = strings.Cut(i.Name, "/")
+			s.dropped = device == switchDevice
 		}
 		if f := options.Flags; f != nil && f.Direction != pcapgo.NgEpbFlagDirectionUnknown {
 			s.unknown, s.inbound = false, f.Direction == pcapgo.NgEpbFlagDirectionInbound
 		}
 		s.Packet = d.decode(data, info.Length)
 		s.Number, s.Time = number, info.Timestamp
+		s.comment(options.Comments)
 		seen = append(seen, s)
 		if len(seen) >= 2*maxSightings {
 			c.Omitted += maxSightings
 			seen = slices.Delete(seen, 0, maxSightings)
+		}
+	}
+}
+
+// switchDevice is what the interface of a network's switch is called, at which packets are that it has dropped.
+const switchDevice = "switch"
+
+// maxComments is how many of a packet are kept.
+const maxComments = 40
+
+// comment takes what the file says at a packet. What was dropped has the reason first.
+func (s *sighting) comment(list []string) {
+	for i, text := range list[:min(len(list), maxComments)] {
+		if text = clip([]byte(text)); s.dropped && i == 0 {
+			s.Dropped = text
+		} else {
+			s.Comments = append(s.Comments, text)
 		}
 	}
 }
@@ -147,6 +169,13 @@ func (c *Capture) pair(seen []sighting) {
 	for _, s := range seen {
 		k := key{s.key, s.Length}
 		switch {
+		case s.dropped:
+			if p := dropped(left[k], s); p != nil {
+				p.Dropped, p.Comments = cmp.Or(p.Dropped, s.Dropped, "dropped"), append(p.Comments, s.Comments...)
+			} else { // it was sent before the capture began
+				s.Dropped = cmp.Or(s.Dropped, "dropped")
+				c.Packets = append(c.Packets, s.Packet)
+			}
 		case s.unknown || !s.inbound:
 			s.From = s.host
 			c.macs[s.ends[1]] = true
@@ -166,6 +195,7 @@ func (c *Capture) pair(seen []sighting) {
 				continue
 			}
 			p.To = append(p.To, s.host)
+			p.Comments = append(p.Comments, s.Comments...)
 		}
 	}
 	for _, list := range early { // what was sent before the capture began
@@ -200,6 +230,20 @@ func sender(candidates []*Packet, s sighting) *Packet {
 	return nil
 }
 
+// dropped is the packet that a switch has dropped: the last one that is like it and of which that is not known yet, or was
+// dropped on its way to somebody else as well.
+func dropped(candidates []*Packet, s sighting) *Packet {
+	for _, p := range candidates {
+		if s.Time.Sub(p.Time) <= maxDelay && p.Dropped == "" {
+			return p
+		}
+	}
+	if len(candidates) > 0 {
+		return candidates[0]
+	}
+	return nil
+}
+
 // markLost finds the packets to known hosts that have arrived nowhere.
 func (c *Capture) markLost() {
 	if len(c.Packets) == 0 {
@@ -209,6 +253,10 @@ func (c *Capture) markLost() {
 	end := c.Packets[len(c.Packets)-1].Time.Add(-inFlight)
 	for _, p := range c.Packets {
 		multicast := p.ends[0][0]&1 != 0
+		if p.Dropped != "" && len(p.To) == 0 {
+			p.Lost = true
+			continue
+		}
 		p.Lost = arrivals && p.From != "" && len(p.To) == 0 && !multicast && c.macs[p.ends[0]] && p.ends[0] != p.ends[1] && p.Time.Before(end)
 	}
 }

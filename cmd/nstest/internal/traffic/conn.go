@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -92,6 +93,7 @@ func (c *Capture) followTCP(current map[flow]*Conn, p *Packet) {
 	conn.Ended = p.Time
 	if p.Lost {
 		conn.Lost++
+		conn.Dropped = cmp.Or(conn.Dropped, p.Dropped)
 	}
 	switch {
 	case t.RST:
@@ -214,6 +216,7 @@ func (c *Capture) Dropped() []Drop {
 			out = append(out, Drop{From: key[0], To: key[1], Packet: p.Number, Text: p.Text})
 		}
 		out[i].Count++
+		out[i].Reason = cmp.Or(out[i].Reason, p.Dropped)
 	}
 	slices.SortStableFunc(out, func(a, b Drop) int { return b.Count - a.Count })
 	return out
@@ -225,6 +228,7 @@ type Drop struct {
 	Count    int
 	Packet   int    // the Number of the first one
 	Text     string // and what it was
+	Reason   string // as Packet.Dropped, of the first one that has it
 }
 
 // Title is the connection in a few words.

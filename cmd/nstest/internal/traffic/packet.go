@@ -12,6 +12,8 @@ type Packet struct {
 	From     string    // the host that has sent it; "" if nobody saw it leave
 	To       []string  // the hosts that it reached
 	Lost     bool      // it left a host, for another one that is known, and reached nobody
+	Dropped  string    // the capture says where and why: "dropped on the way from a to b: fault 1: …"; "" = it does not
+	Comments []string  // what else the capture says at it
 	Protocol string    // "TCP", "UDP", "ICMP", "ARP", …
 	Src, Dst netip.AddrPort
 	Length   int
@@ -88,10 +90,11 @@ type Conn struct {
 	From, To       string // the client's and the server's host, or addresses of nobody who is known
 	Began, Ended   time.Time
 	State          ConnState
-	Whole          bool // its SYN is in the capture
-	SYNs           int  // without an answer yet; more than 1 means that some were sent again
-	Lost           int  // segments that reached nobody
-	Again          int  // segments with data that had been sent before
+	Whole          bool   // its SYN is in the capture
+	SYNs           int    // without an answer yet; more than 1 means that some were sent again
+	Lost           int    // segments that reached nobody
+	Dropped        string // as Packet.Dropped, of the first of them that has it
+	Again          int    // segments with data that had been sent before
 	Bytes          [2]int64
 	ResetBy        string // a host, of one that was reset or refused
 	Reason         string // of one that is unreachable

@@ -134,6 +134,32 @@ func TestHowConnectionsEnd(t *testing.T) {
 	}
 }
 
+// What the switch has dropped is lost, with the reason, and is no packet of its own.
+func TestDropped(t *testing.T) {
+	const reason = "dropped on the way from a to b: fault 1: partition of a | b"
+	syn := plant.Segment{From: "a", To: "b", FromPort: 5, ToPort: 80, Flags: "S"}
+	c := read(t, []string{"a", "b"}, func(w *plant.Wire) {
+		w.TCP(1*ms, syn)
+		syn.Dropped = reason
+		w.TCP(2*ms, syn)
+		w.TCP(3*ms, syn)
+	})
+	if len(c.Packets) != 3 {
+		t.Fatalf("%d packets, want 3", len(c.Packets))
+	}
+	for i, p := range c.Packets {
+		if p.From != "a" || p.Lost != (i > 0) || (p.Dropped == reason) != (i > 0) || len(p.Comments) > 0 {
+			t.Errorf("packet %d: %+v", i, p)
+		}
+	}
+	if n := c.Conns[0]; n.Lost != 2 || n.Dropped != reason {
+		t.Errorf("%d lost, %q", n.Lost, n.Dropped)
+	}
+	if got, want := c.Dropped(), []traffic.Drop{{From: "a", To: "b", Count: 2, Packet: 3, Text: "TCP 5 → 80 SYN", Reason: reason}}; !slices.Equal(got, want) {
+		t.Errorf("dropped %+v, want %+v", got, want)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	hello := plant.ClientHello("shop.test")
 	segment := plant.Segment{From: "a", To: "b", FromPort: 1, ToPort: 443, Flags: "PA", Seq: 1}
