@@ -251,7 +251,7 @@ func (a *Analysis) addTraffic() {
 	}
 	kinds := map[traffic.MessageKind]Kind{traffic.TCP: TCP, traffic.HTTP: HTTP, traffic.TLS: TLS, traffic.DNS: DNS, traffic.ICMP: ICMP}
 	for _, m := range a.Capture.Messages {
-		i := Item{Time: m.Time, Kind: kinds[m.Kind], Host: m.From, To: m.To, Text: Clip(m.Text, maxText), Conn: m.Conn, Packet: m.Packet}
+		i := Item{Time: m.Time, Kind: kinds[m.Kind], Host: m.From, To: m.To, Text: Clip(m.Text, maxText), Conn: m.Conn, Packet: m.Packet, role: m.Role, stream: m.Stream}
 		if m.Bad {
 			i.Level = Bad
 		}

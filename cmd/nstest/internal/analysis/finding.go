@@ -220,10 +220,26 @@ func (f *finder) messages() {
 			f.seen(Bad, n, fmt.Sprintf("TLS %s: %s → %s", i.Text, i.Host, i.To), "")
 		case i.Kind == ICMP && i.Conn == 0:
 			f.seen(Odd, n, fmt.Sprintf("%s: %s → %s", i.Text, i.Host, i.To), "")
-		case i.Kind == HTTP && len(i.Text) > 9 && i.Text[9] == '5':
+		case i.Kind == HTTP && serverFailed(i.Text):
 			f.seen(Odd, n, fmt.Sprintf("%s: %s → %s", i.Text, i.Host, i.To), "")
 		}
 	}
+}
+
+// failures of gRPC that are not about what was asked for.
+var failures = []string{"UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+
+// serverFailed reports whether an answer of HTTP is that a server, or a proxy, has failed.
+func serverFailed(text string) bool {
+	protocol, said, _ := strings.Cut(text, " ")
+	switch {
+	case protocol == "gRPC":
+		code, _, _ := strings.Cut(said, " ")
+		return slices.Contains(failures, strings.TrimSuffix(code, ":"))
+	case protocol == "HTTP/2" && (strings.HasPrefix(said, "RST_STREAM ") || strings.HasPrefix(said, "GOAWAY ")):
+		return true
+	}
+	return strings.HasPrefix(protocol, "HTTP/") && strings.HasPrefix(said, "5")
 }
 
 // queries finds names that were not found.

@@ -3,6 +3,8 @@ package analysis
 
 import (
 	"time"
+
+	"github.com/hermetic-go/nstest/cmd/nstest/internal/traffic"
 )
 
 // A Kind is what an Item is, for people: "log", "packet".
@@ -56,6 +58,9 @@ type Item struct {
 	Packet  int // as traffic.Packet.Number
 	Fault   int // as bundle.Event.Fault
 	Facts   []Fact
+
+	role   traffic.Role
+	stream uint32
 }
 
 // A Fact is more about something, for those who ask.

@@ -40,10 +40,12 @@ func (c *Capture) follow() {
 		}
 	}
 	for _, conn := range c.Conns {
+		c.endHTTP2(conn)
 		if conn.State == Open && conn.Whole && !conn.synAck {
 			conn.State = Unanswered
 		}
 	}
+	slices.SortStableFunc(c.Messages, func(a, b Message) int { return a.Time.Compare(b.Time) })
 }
 
 // origin reports whether the packet comes from the host that has its address, and was not forwarded.
@@ -65,7 +67,7 @@ func (c *Capture) say(p *Packet, m message) {
 	if p.Lost {
 		m.text, m.bad = m.text+" (lost)", true
 	}
-	c.Messages = append(c.Messages, Message{Time: p.Time, Kind: m.kind, From: from, To: to, Text: m.text, Bad: m.bad, Packet: p.Number, Conn: p.Conn})
+	c.Messages = append(c.Messages, Message{Time: p.Time, Kind: m.kind, From: from, To: to, Text: m.text, Bad: m.bad, Packet: p.Number, Conn: p.Conn, Role: m.role, Stream: m.stream})
 }
 
 // followTCP counts a packet for its connection.
@@ -110,6 +112,7 @@ func (c *Capture) followTCP(current map[flow]*Conn, p *Packet) {
 	}
 	if t.Payload > 0 {
 		c.transfer(conn, d, p)
+		c.followHTTP2(conn, p)
 	}
 }
 

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"bytes"
 	"fmt"
 	"hash/maphash"
 	"net/netip"
@@ -27,10 +28,16 @@ type decoder struct {
 	icmp4   layers.ICMPv4
 	icmp6   layers.ICMPv6
 	payload gopacket.Payload
+
+	http2 map[flow]bool // connections that may be of it
+	kept  int           // bytes of their segments
 }
 
+// maxKept bounds what is kept of connections of HTTP/2, in bytes. A variable for the test.
+var maxKept = 64 << 20
+
 func newDecoder() *decoder {
-	d := &decoder{seed: maphash.MakeSeed()}
+	d := &decoder{seed: maphash.MakeSeed(), http2: map[flow]bool{}}
 	d.parser = gopacket.NewDecodingLayerParser(layers.LayerTypeEthernet, &d.eth, &d.vlan, &d.arp, &d.ip4, &d.ip6, &d.hop, &d.tcp, &d.udp, &d.icmp4, &d.icmp6, &d.payload)
 	d.parser.IgnoreUnsupported = true
 	return d
@@ -131,6 +138,25 @@ func (d *decoder) describeTCP(p *Packet) {
 	if length > 0 {
 		p.Text += fmt.Sprintf(", %d bytes", length)
 		p.messages = append(http(t.Payload), handshake(t.Payload)...)
+		d.keep(p, t.Payload)
+	}
+}
+
+// keep keeps the payload of a segment if its connection may be of HTTP/2, where a message is not where a segment begins.
+func (d *decoder) keep(p *Packet, payload []byte) {
+	f := flowOf(p.Src, p.Dst)
+	if !d.http2[f] {
+		if !speaksHTTP2(payload) {
+			p.framed = framed(payload)
+			return
+		}
+		if len(d.http2) >= maxConns {
+			return
+		}
+		d.http2[f] = true
+	}
+	if d.kept += len(payload); d.kept <= maxKept {
+		p.payload = bytes.Clone(payload)
 	}
 }
 

@@ -6,3 +6,20 @@ func SetMaxSightings(n int) (restore func()) {
 	maxSightings = n
 	return func() { maxSightings = old }
 }
+
+// ReadHTTP2 reads what a client and a server say, by turns in so many bytes, of which some are missing after so many.
+func ReadHTTP2(client, server []byte, missing, after, size int) (messages int) {
+	c := newHTTP2()
+	for len(client)+len(server) > 0 {
+		for i, b := range []*[]byte{&client, &server} {
+			n := min(size, len(*b))
+			hole := 0
+			if after -= n; after < 0 && missing > 0 {
+				hole, missing = missing, 0
+			}
+			messages += len(c.read(&c.sides[i], hole, (*b)[:n]))
+			*b = (*b)[n:]
+		}
+	}
+	return messages
+}

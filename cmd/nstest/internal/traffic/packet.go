@@ -22,6 +22,8 @@ type Packet struct {
 	TCP      *Segment
 
 	messages []message
+	payload  []byte // of a segment of a connection that may be of HTTP/2
+	framed   bool   // it looks like the middle of one
 	key      uint64
 	ends     [2][6]byte // the MAC addresses, of the destination and the source
 	about    *quote     // of an ICMP error
@@ -36,10 +38,24 @@ type Segment struct {
 
 // A message is what a protocol above says in a packet.
 type message struct {
-	kind MessageKind
-	text string
-	bad  bool
+	kind   MessageKind
+	text   string
+	bad    bool
+	role   Role
+	stream uint32
 }
+
+// A Role is what a Message of HTTP is to a request.
+type Role int
+
+// The values of Role.
+const (
+	NoRole  Role = iota
+	Asks         // it is one
+	Answers      // it answers one, or refuses to
+	GivesUp      // who has asked does not wait for the answer any more
+	Unknown      // answers to requests of the connection may not be in the capture
+)
 
 // A quote is the beginning of the packet that an ICMP error is about.
 type quote struct {
@@ -65,9 +81,11 @@ type Message struct {
 	Kind     MessageKind
 	From, To string // hosts, or addresses of nobody who is known
 	Text     string
-	Bad      bool // an error, a refusal, or a loss
-	Packet   int  // its Number
-	Conn     int  // as Packet.Conn
+	Bad      bool   // an error, a refusal, or a loss
+	Packet   int    // its Number
+	Conn     int    // as Packet.Conn
+	Role     Role   // of HTTP
+	Stream   uint32 // of HTTP/2; a connection of HTTP/1 has no others than 0
 }
 
 // A ConnState is how a connection ended, or what it was like at the end of the capture.
@@ -105,6 +123,8 @@ type Conn struct {
 	seq    uint32 // of its SYN
 	synAck bool
 	fins   int
+	http2  *http2Conn // nil if it is none, or nobody knows
+	middle bool       // it is one, of which the beginning is not there
 }
 
 // A direction is one of a connection.

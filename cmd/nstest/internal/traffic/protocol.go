@@ -27,9 +27,10 @@ func http(b []byte) []message {
 	if !status && (!slices.Contains(methods, string(method)) || whole && !bytes.Contains(line, []byte(" HTTP/1."))) {
 		return nil
 	}
-	m := message{kind: HTTP, text: clip(line)}
-	if status && len(line) > 9 {
-		m.bad = line[9] == '5' || line[9] == '4'
+	m := message{kind: HTTP, text: clip(line), role: Asks}
+	if status {
+		m.role = Answers
+		m.bad = len(line) > 9 && (line[9] == '5' || line[9] == '4')
 	}
 	return []message{m}
 }
