@@ -85,7 +85,7 @@ func (b *Bundle) traffic() {
 	}
 	// web and db are cut from each other: black-holed.
 	for i := range time.Duration(3) {
-		w.TCP(800*ms+i*300*ms, Segment{From: "web", To: "db", FromPort: 42000, ToPort: 5432, Flags: "S", Seq: 9, Lost: true})
+		w.TCP(800*ms+i*300*ms, Segment{From: "web", To: "db", FromPort: 42000, ToPort: 5432, Flags: "S", Seq: 9, Dropped: "dropped on the way from web to db: fault 1: partition of web | db"})
 	}
 	w.TCP(1000*ms, Segment{From: "web", To: "api", FromPort: 43000, ToPort: 9090, Flags: "S", Seq: 9})
 	w.Unreachable(1001*ms, "api", "web", 43000, 9090)

@@ -260,14 +260,14 @@ func TestHTTP2FromTheMiddle(t *testing.T) {
 }
 
 func TestHTTP2StreamsThatEndEarly(t *testing.T) {
-	block := make(chan struct{})
+	gone := make(chan struct{})
 	said := speak(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/abort" {
 			panic(http.ErrAbortHandler)
 		}
-		<-block
+		<-r.Context().Done()
+		close(gone)
 	}, func(c *http.Client) {
-		defer close(block)
 		if r, err := c.Get("http://b/abort"); err == nil {
 			_ = r.Body.Close()
 			t.Error("what was aborted has an answer")
@@ -281,6 +281,7 @@ func TestHTTP2StreamsThatEndEarly(t *testing.T) {
 			_ = answer.Body.Close()
 			t.Error("what was given up has an answer")
 		}
+		<-gone // the server has heard of it
 	})
 	got := heard(t, whole(said))
 	for _, want := range []string{"a GET /abort HTTP/2 asks", "b HTTP/2 RST_STREAM INTERNAL_ERROR (/abort) answers !", "a GET /wait HTTP/2 asks", "a HTTP/2 RST_STREAM CANCEL (/wait) gives up !"} {
