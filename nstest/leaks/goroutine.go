@@ -7,10 +7,14 @@ import (
 )
 
 // residents are goroutines that live as long as the program once they were started: those of the testing package, which
-// are other tests, of os/signal, and the threads that nstest keeps for Do and for starting keepers.
-var residents = regexp.MustCompile(`^(testing\.\(\*[TFM]\)\.|testing\.runTests|testing\.tRunner|os/signal\.|` +
+// are other tests, of os/signal, and the threads that nstest keeps for Do and for starting keepers. What a context's timer has
+// started ends at once.
+var residents = regexp.MustCompile(`^(testing\.\(\*[TFM]\)\.|testing\.runTests|testing\.tRunner|os/signal\.|context\.WithDeadlineCause|` +
 	`github\.com/onsi/ginkgo/v2/internal/interrupt_handler\.|` +
 	`github\.com/hermetic-go/nstest/nstest/internal/ns\.(Visit|visitor|init))`)
+
+// ended is where a goroutine is whose function has returned. It stays in the list until a processor has a moment for it.
+const ended = "runtime.goexit"
 
 func goroutines() []entry {
 	buf := make([]byte, 1<<20)
@@ -58,7 +62,7 @@ func goroutine(stack string) (entry, bool) {
 	if at := strings.LastIndex(entryPoint, "("); at > 0 {
 		entryPoint = entryPoint[:at]
 	}
-	if residents.MatchString(creator) || residents.MatchString(entryPoint) {
+	if residents.MatchString(creator) || residents.MatchString(entryPoint) || entryPoint == ended {
 		return entry{}, false
 	}
 	return entry{

@@ -202,9 +202,7 @@ func TestMainFindsWhatASuiteLeavesBehind(t *testing.T) {
 func wait(s Snapshot) []Leak {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	return slices.DeleteFunc(s.Wait(ctx), func(l Leak) bool {
-		return strings.Contains(l.What, "context.WithDeadlineCause") // the timer of our own, which has just fired
-	})
+	return s.Wait(ctx)
 }
 
 func kindsIn(list []Leak) []Kind {
@@ -226,6 +224,52 @@ func TestAGoroutineIsFoundWithItsCreator(t *testing.T) {
 	}
 	if left := before.Leaks(); len(left) > 0 {
 		t.Errorf("after its end: %v", left)
+	}
+}
+
+func TestAGoroutineThatHasEndedIsNoLeak(t *testing.T) {
+	const maker = "created by example.com/it.Make in goroutine 24\n\t/it/make.go:94 +0xd91"
+	for stack, leak := range map[string]bool{
+		"goroutine 9 [runnable]:\nruntime.goexit1()\n\t/go/proc.go:4475 +0xf0\nruntime.goexit({})\n\t/go/asm_amd64.s:1772 +0x6\n" + maker: false,
+		"goroutine 9 [running]:\ncontext.(*timerCtx).cancel(0x1)\n\t/go/context.go:1 +0x1\ncontext.WithDeadlineCause.func2()\n\t/go/context.go:2 +0x2\n" +
+			"created by time.goFunc\n\t/go/sleep.go:215 +0x2d": false,
+		"goroutine 9 [runnable]:\nexample.com/it.Make.func1()\n\t/it/make.go:95 +0xf0\n" + maker: true,
+	} {
+		if e, found := goroutine(stack); found != leak {
+			t.Errorf("%q is found: %v, %+v", stack, found, e)
+		}
+	}
+}
+
+// lateness is a keeper by which a look takes longer than there is time for.
+type lateness func()
+
+func (lateness) Running() bool   { return true }
+func (lateness) StopIdle() error { return nil }
+func (l lateness) Trim() error   { l(); return nil }
+
+// What ends while the first look is taken is no leak, though there is no time left after that.
+func TestWaitLooksAgainAfterALongLook(t *testing.T) {
+	before := Take()
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := make(chan struct{})
+	go func() { <-stop }()
+	looks := 0
+	keeper := census.TheKeeper()
+	census.SetKeeper(lateness(func() {
+		if looks++; looks == 1 {
+			cancel()
+		} else if looks == 2 {
+			close(stop)
+		}
+	}))
+	t.Cleanup(func() { census.SetKeeper(keeper) })
+	for ended := false; !ended; { // the goroutine has until the last look to end
+		left := before.Wait(ctx)
+		ended = len(left) == 0
+		if looks < 2 {
+			t.Fatalf("after %d looks: %v", looks, left)
+		}
 	}
 }
 

@@ -79,25 +79,23 @@ func (s Snapshot) Leaks() []Leak {
 	return s.Wait(ctx)
 }
 
-// Wait is what there is and was not in s, nothing as soon as there is nothing, and what remains when ctx ends. A keeper
+// Wait is what there is and was not in s, nothing as soon as there is nothing, and what remains when ctx has ended. A keeper
 // that was started since, and that no environment needs, is stopped first.
 func (s Snapshot) Wait(ctx context.Context) []Leak {
 	if k := census.TheKeeper(); k != nil && !s.keeper {
 		_ = k.StopIdle() // what is left of it is reported
 	}
-	pause := time.Millisecond
-	for {
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		last := ctx.Err() != nil // what a look sees that begins earlier may have ended since: looks take their time
 		list := s.Diff(Take())
-		if len(list) == 0 {
-			return nil
+		if len(list) == 0 || last {
+			return list
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return list
 		case <-timer.C:
 		}
-		pause = min(2*pause, 100*time.Millisecond)
 	}
 }
