@@ -64,6 +64,9 @@ func machine(t *testing.T) space {
 	if err := s.conn.Send(&b); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.conn.WaitUp(t.Context(), peer, nic); err != nil { // then it has its link-local address, too
+		t.Fatal(err)
+	}
 	return s
 }
 
