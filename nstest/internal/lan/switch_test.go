@@ -15,6 +15,9 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/rtnl"
 )
 
+// askedAgain is after what time the kernel asks once more for an address, when the first question or answer was lost.
+const askedAgain = time.Second
+
 func TestFirstPacket(t *testing.T) {
 	p := newPool(t)
 	const tries = 200
@@ -38,8 +41,8 @@ func TestFirstPacket(t *testing.T) {
 		slices.Sort(times[i])
 		median, worst := times[i][tries/2], times[i][tries-1]
 		t.Logf("%s: median %v, worst %v", family, median, worst)
-		if median > 5*time.Millisecond || worst > 100*time.Millisecond {
-			t.Errorf("%s: the first round trip takes %v in the median, %v at worst; want 5 ms, 100 ms", family, median, worst)
+		if worst >= askedAgain {
+			t.Errorf("%s: the first round trip takes %v at worst, as if something were lost", family, worst)
 		}
 	}
 }
@@ -140,8 +143,8 @@ func TestSetPortPullsTheCable(t *testing.T) {
 		if err := s.SetPort(ids[0], true); err != nil {
 			t.Fatal(err)
 		}
-		if d, err := roundTrip(ca, cb, 5*time.Second); err != nil || d > 100*time.Millisecond {
-			t.Errorf("the first packet after it was plugged: %v, %v; want at most 100 ms", d, err)
+		if d, err := roundTrip(ca, cb, 5*time.Second); err != nil || d >= askedAgain {
+			t.Errorf("the first packet after it was plugged: %v, %v; want less than %v", d, err, askedAgain)
 		}
 	}
 	if now, err := a.conn.Addrs(); err != nil || !slices.Equal(now, addrs) {

@@ -19,7 +19,8 @@ func checkLeaks(t testing.TB) {
 	b.Close()
 	before, goroutines := openFDs(t), runtime.NumGoroutine()
 	t.Cleanup(func() {
-		if after := openFDs(t); !slices.Equal(before, after) {
+		after := openFDs(t)
+		if slices.ContainsFunc(after, func(f string) bool { return !slices.Contains(before, f) }) { // a collection may close those of before
 			t.Errorf("file descriptors before %v, after %v", before, after)
 		}
 		deadline := time.Now().Add(5 * time.Second)
@@ -51,7 +52,7 @@ func openFDs(t testing.TB) []string {
 		}
 		target, err := os.Readlink("/proc/self/fd/" + n)
 		if err != nil {
-			t.Fatal(err)
+			continue // it was closed meanwhile
 		}
 		open = append(open, n+"→"+target)
 	}
