@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -284,10 +285,12 @@ func TestGraphvizReadsIt(t *testing.T) {
 	}
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
+	const wide = 1000 // an edge around a box that is much wider is longer than Graphviz can draw
+	names := slices.DeleteFunc(slices.Clone(nasty), func(name string) bool { return len(name) > wide })
 	for range 5 {
 		g := random(r)
 		for i := range g.Machines {
-			g.Machines[i].Name = nasty[r.IntN(len(nasty))]
+			g.Machines[i].Name = names[r.IntN(len(names))]
 		}
 		cmd := exec.Command(dot, "-Tplain")
 		cmd.Stdin = strings.NewReader(g.DOT())
