@@ -26,13 +26,16 @@ type suite struct {
 	specs      int // in each
 	body       time.Duration
 	spares     int
+	keep       string // NSTEST_KEEP
+	whole      bool   // it does not stop before each spec
 }
 
-// suiteVariable makes the program run a suite: its containers, the specs in each, and how long one takes.
+// suiteVariable makes the program run a suite: its containers, the specs in each, how long one takes, and whether it runs whole.
 const suiteVariable = "NSTEST_BENCH_SUITE"
 
 func (s suite) environ() []string {
-	return append(os.Environ(), fmt.Sprintf("%s=%d %d %v", suiteVariable, s.containers, s.specs, s.body), "NSTEST_SPARES="+strconv.Itoa(s.spares))
+	return append(os.Environ(), fmt.Sprintf("%s=%d %d %v %t", suiteVariable, s.containers, s.specs, s.body, s.whole),
+		"NSTEST_SPARES="+strconv.Itoa(s.spares), "NSTEST_KEEP="+s.keep)
 }
 
 // suites are those that are measured. Specs that last give the next one's process the time to get ready.
@@ -54,7 +57,7 @@ var _ = registerSuite(os.Getenv(suiteVariable))
 func registerSuite(value string) bool {
 	var s suite
 	var body string
-	if _, err := fmt.Sscan(value, &s.containers, &s.specs, &body); err != nil {
+	if _, err := fmt.Sscan(value, &s.containers, &s.specs, &body, &s.whole); err != nil {
 		return false
 	}
 	s.body, _ = time.ParseDuration(body)
@@ -70,6 +73,9 @@ func registerSuite(value string) bool {
 				})
 			}
 		})
+	}
+	if s.whole {
+		return true
 	}
 	c := &conductor{in: bufio.NewReader(os.Stdin)}
 	ginkgo.ReportBeforeEach(func(types.SpecReport) { c.stop() })
@@ -106,7 +112,7 @@ func (c *conductor) stop() {
 // TestSuite is what runs a suite.
 func TestSuite(t *testing.T) {
 	if os.Getenv(suiteVariable) == "" {
-		t.Skip("this is for BenchmarkSpec")
+		t.Skip("this is for BenchmarkSpec and BenchmarkKeep")
 	}
 	nstest.RunSpecs(t, "bench")
 }

@@ -93,6 +93,12 @@ func specTargets() []target {
 	return list
 }
 
+// keepTargets are those of NSTEST_KEEP.
+var keepTargets = []target{
+	{"time-with-by-without", 1, ratio("time/with", "time/without"), "x", 1.05, 0},
+	{"cpu-with-by-without", 1, ratio("cpu/with", "cpu/without"), "x", 1.05, 0},
+}
+
 // report shows a target as a sub-benchmark: its value, and the bound where it has one. Missing it fails with gate.
 func (t target) report(b *testing.B, r *race, gate bool) {
 	value, ok := t.of(r)
