@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/nftables"
@@ -44,12 +45,15 @@ type bridge struct {
 	logged    bool            // what they drop is logged
 	spans     bool            // it speaks the spanning tree protocol
 	base      rtnl.Stats      // of br0 when the lease began: the kernel cannot set them back
-	drops     *nflog.Listener // made for the first fault that is watched, guarded by the switch's portMu, as is
+	drops     *nflog.Listener // made for the first fault that is watched, guarded by the switch's portMu, as is hearing
 	hearing   *hearing        // which lease is told
-	tap       *tap.Tap        // that rests between leases; nil until the first that is recorded, guarded by the switch's portMu
 	fresh     bool            // not counted by the pool yet
 	marked    bool            // can be told from a new one: not to be leased again
 	idleSince time.Time
+
+	tapping sync.Mutex // held while the tap is opened or closed; guards what follows
+	tap     *tap.Tap   // that rests between leases; nil until one is recorded, or will be
+	untap   bool       // none is opened any more
 }
 
 // newBridge makes a namespace with a bridge that is up. The sysctls are looked for below sysctls, /proc/sys but for tests.
@@ -161,6 +165,9 @@ func (b *bridge) close() error {
 	if b.filter != nil {
 		err = b.filter.CloseLasting()
 	}
+	b.tapping.Lock()
+	defer b.tapping.Unlock()
+	b.untap = true
 	if b.tap != nil {
 		err = errors.Join(err, b.tap.Close())
 	}

@@ -36,6 +36,7 @@ type Pool struct {
 	idle      []*bridge // the most recently used last
 	misses    int       // Gets that found nothing idle
 	preparing bool      // a spare is being made
+	records   bool      // switches will probably be recorded
 	trimming  *time.Timer
 	stats     PoolStats
 
@@ -79,11 +80,21 @@ func (p *Pool) Get(ctx context.Context) (*Switch, error) {
 		p.stats.Made++
 	}
 	p.stats.Leases++
+	if p.records && !p.closed {
+		p.wg.Go(func() { _, _ = b.openTap() }) // an error will come again, in Record
+	}
 	if spare && !p.closed && !p.preparing && len(p.idle) == 0 {
 		p.preparing = true
 		p.wg.Go(p.prepare)
 	}
 	return newSwitch(b), nil
+}
+
+// ExpectRecords has what Record takes long for be done before it, from now on, when a switch is leased.
+func (p *Pool) ExpectRecords() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.records = true
 }
 
 // take removes an idle bridge; nil means that there is none. spare tells whether a spare pays.
@@ -140,7 +151,7 @@ func (p *Pool) Put(s *Switch) {
 	}
 	p.mu.Unlock()
 	switch {
-	case spent && !closed && (b.tap != nil || b.drops != nil): // which takes a while to close
+	case spent && !closed && (b.tapped() || b.drops != nil): // which takes a while to close
 		go p.discard(b)
 	case spent:
 		p.discard(b)

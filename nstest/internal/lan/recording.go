@@ -19,6 +19,10 @@ func (s *Switch) Record(snap int, see func(PortID, tap.Frame)) error {
 		return fmt.Errorf("record the switch: %w", err)
 	}
 	defer done()
+	t, err := b.openTap()
+	if err != nil {
+		return fmt.Errorf("record the switch: %w", err)
+	}
 	s.portMu.Lock()
 	defer s.portMu.Unlock()
 	switch {
@@ -27,12 +31,7 @@ func (s *Switch) Record(snap int, see func(PortID, tap.Frame)) error {
 	case s.recorded:
 		return errors.New("record the switch: it is recorded already")
 	}
-	if b.tap == nil {
-		if b.tap, err = tap.Open(b.net, tap.Config{Blocks: recordBlocks, Idle: true}, nil); err != nil {
-			return err
-		}
-	}
-	if err := b.tap.Resume(snap, func(f tap.Frame) {
+	if err := t.Resume(snap, func(f tap.Frame) {
 		if f.Device >= firstPort {
 			see(PortID(f.Device), f)
 		}
@@ -57,7 +56,33 @@ func (s *Switch) EndRecord() (lost uint64, err error) {
 		return 0, nil
 	}
 	s.recorded = false
-	err = b.tap.Rest()
-	_, lost, serr := b.tap.Statistics()
+	t, err := b.openTap() // which it is already
+	if err != nil {
+		return 0, err
+	}
+	err = t.Rest()
+	_, lost, serr := t.Statistics()
 	return lost, errors.Join(err, serr)
+}
+
+// openTap is the bridge's tap, which it opens if there is none yet.
+func (b *bridge) openTap() (_ *tap.Tap, err error) {
+	b.tapping.Lock()
+	defer b.tapping.Unlock()
+	switch {
+	case b.untap:
+		return nil, ErrReleased
+	case b.tap == nil:
+		b.tap, err = tap.Open(b.net, tap.Config{Blocks: recordBlocks, Idle: true}, nil)
+	}
+	return b.tap, err
+}
+
+// tapped reports whether the bridge has a tap, or will have one at once.
+func (b *bridge) tapped() bool {
+	if !b.tapping.TryLock() {
+		return true
+	}
+	defer b.tapping.Unlock()
+	return b.tap != nil
 }

@@ -30,7 +30,8 @@ func (t *Tap) Resume(snap int, see func(Frame)) error {
 	return err
 }
 
-// Rest makes the tap see nothing more until Resume. It sees what has passed before, at once: what sends frames has ended, so
+// Rest makes the tap see nothing more until Resume. The kernel's filter stays as it is, since to change it takes longer than
+// anything else here: what passes meanwhile is let go. It sees what has passed before, at once: what sends frames has ended, so
 // that nobody writes to the block that the kernel still has.
 func (t *Tap) Rest() error {
 	t.taking.Lock()
@@ -38,27 +39,33 @@ func (t *Tap) Rest() error {
 	if t.ring == nil {
 		return errClosed
 	}
-	err := t.filter(0)
 	for t.takeNext() {
 	}
 	if t.see != nil {
 		t.peek()
 	}
-	err = errors.Join(err, t.count())
+	err := t.count()
 	t.see = nil
 	return err
 }
 
 var errClosed = errors.New("the tap is closed")
 
-// filter is setFilter for this tap.
+// filter is setFilter for this tap, if that keeps something else now. The mutex is held.
 func (t *Tap) filter(keep int) error {
+	if keep == t.keep {
+		return nil
+	}
 	conn, err := t.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var set error
-	return errors.Join(conn.Control(func(fd uintptr) { set = setFilter(int(fd), keep) }), set)
+	err = conn.Control(func(fd uintptr) { set = setFilter(int(fd), keep) })
+	if err = errors.Join(err, set); err == nil {
+		t.keep = keep
+	}
+	return err
 }
 
 // peek sees the frames of a block that was not handed over. Should somebody write to it all the same, what is seen may be

@@ -55,6 +55,7 @@ type Tap struct {
 	taking sync.Mutex  // held by whoever takes frames; guards what follows
 	see    func(Frame) // nil while the tap rests
 	snap   int
+	keep   int       // what the kernel's filter keeps of each frame; 0 = it keeps no frame
 	since  time.Time // earlier frames are not for see
 	ring   []byte    // nil after Close
 	taken  int       // how many blocks were; the next is of this number, modulo that of the ring's
@@ -108,6 +109,7 @@ func (t *Tap) listen(fd int, cfg Config) error {
 	if err := setFilter(fd, keep); err != nil {
 		return err
 	}
+	t.keep = keep
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_RESERVE, tagSize); err != nil {
 		return os.NewSyscallError("set PACKET_RESERVE", err)
 	}
