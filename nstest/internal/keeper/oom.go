@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // An oomCounter tells whether the kernel has killed for lack of memory since it was asked before. Environments are in the
@@ -23,17 +24,48 @@ const cgroupRoot = "/sys/fs/cgroup"
 func (c *oomCounter) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.file = "/proc/vmstat"
+	c.file = oomFile()
+	c.last = oomBefore.read(c.file)
+}
+
+// oomFile is the file that counts.
+var oomFile = sync.OnceValue(func() string {
 	if data, err := os.ReadFile("/proc/self/cgroup"); err == nil {
 		for line := range strings.Lines(string(data)) {
 			if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
 				if events := filepath.Join(cgroupRoot, path, "memory.events"); exists(events) {
-					c.file = events
+					return events
 				}
 			}
 		}
 	}
-	c.last = oomKills(c.file)
+	return "/proc/vmstat"
+})
+
+// oomBefore is what environments begin with. The file is read once a second at most, since that of the machine takes as long as
+// much else that is recorded: what was killed within that second may be taken for an environment's that begins after it.
+var oomBefore oomReading
+
+type oomReading struct {
+	mu    sync.Mutex
+	at    time.Time
+	count uint64
+}
+
+func (r *oomReading) read(file string) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); r.at.IsZero() || now.Sub(r.at) > time.Second {
+		r.count, r.at = oomKills(file), now
+	}
+	return r.count
+}
+
+// raise notes what somebody has read meanwhile.
+func (r *oomReading) raise(count uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count = max(r.count, count)
 }
 
 func exists(path string) bool {
@@ -47,6 +79,7 @@ func (c *oomCounter) killed() bool {
 	defer c.mu.Unlock()
 	before := c.last
 	c.last = oomKills(c.file)
+	oomBefore.raise(c.last)
 	return c.last > before
 }
 
