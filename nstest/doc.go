@@ -71,8 +71,8 @@
 //
 // Package bundle reads a bundle, and `nstest report` shows it; also one that `nstest pack` has made one file of.
 //
-// A program that is killed leaves bundles whose manifest has the state "running". They have everything up to then, and are
-// not redacted.
+// A program that is killed leaves bundles whose manifest has the state "running", of each test that ran for a quarter of a second:
+// until then a bundle is in memory, unless the test fails. They have everything up to then, and are not redacted.
 //
 // # Requirements
 //

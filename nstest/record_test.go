@@ -20,19 +20,29 @@ import (
 // recorded has an environment recorded in a directory.
 func recorded(t *testing.T, env *Env, dir string, p wire.RecordParams) {
 	t.Helper()
-	var files []*os.File
+	callRecord(t, env, wire.MethodRecord, p, recordFiles(t, dir, p.Packets != 0)...)
+}
+
+// recordFiles are those for a record in a directory.
+func recordFiles(t *testing.T, dir string, packets bool) (files []*os.File) {
+	t.Helper()
 	for _, name := range []string{record.EventsFile, "ring0", "ring1"} {
 		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
-		files = append(files, f)
+		if files = append(files, f); !packets {
+			break
+		}
 	}
-	if p.Packets == 0 {
-		files = files[:1]
-	}
-	if _, err := env.callFiles(context.Background(), wire.MethodRecord, p, nil, files...); err != nil {
+	return files
+}
+
+// callRecord sends a request with files, which it closes.
+func callRecord(t *testing.T, env *Env, method string, params any, files ...*os.File) {
+	t.Helper()
+	_, err := env.callFiles(context.Background(), method, params, nil, files...)
+	if err = errors.Join(err, closeAll(files)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -217,7 +227,7 @@ func TestRecordsAreRefused(t *testing.T) {
 		params wire.RecordParams
 		files  []*os.File
 	}{
-		"no file":        {fine, nil},
+		"no file":        {wire.RecordParams{Limit: 1 << 20, Packets: 1}, nil},
 		"two files":      {fine, []*os.File{good, a}},
 		"four files":     {fine, []*os.File{good, a, b, w}},
 		"one file twice": {fine, []*os.File{good, a, same}},
@@ -233,12 +243,95 @@ func TestRecordsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if _, err := env.callFiles(context.Background(), wire.MethodRecordTo, nil, nil, good, a, b); err == nil {
+		t.Error("there are files for no record")
+	}
 	huge := wire.RecordParams{Began: time.Now().Add(1e6 * time.Hour), Limit: math.MaxInt64, Packets: math.MaxInt64, Snap: math.MaxInt}
 	if _, err := env.callFiles(context.Background(), wire.MethodRecord, huge, nil, good, a, b); err != nil { // the control
 		t.Error(err)
 	}
 	if _, err := env.callFiles(context.Background(), wire.MethodRecord, fine, nil, good, a, b); err == nil || !strings.Contains(err.Error(), "recorded already") {
 		t.Errorf("a second time: %v", err)
+	}
+	if _, err := env.callFiles(context.Background(), wire.MethodRecordTo, nil, nil, good, a, b); err == nil || !strings.Contains(err.Error(), "its files already") {
+		t.Errorf("files a second time: %v", err)
+	}
+}
+
+// What is recorded before there are files is in them, and of an environment that ends without there is nothing.
+func TestRecordWaitsForItsFiles(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		dir := t.TempDir()
+		env, err := Open(context.Background(), Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer env.Close()
+		const size = 64 << 10
+		callRecord(t, env, wire.MethodRecord, wire.RecordParams{Limit: 1 << 20, Packets: size})
+		var hosts [2]*Host
+		for i, name := range []string{"a", "b"} {
+			if hosts[i], err = env.AddHost(HostConfig{Name: name}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		listener, err := hosts[1].ListenPacket("udp4", ":5000") // else the sender gets errors
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		conn, err := hosts[0].DialContext(context.Background(), "udp4", hosts[1].Addr().String()+":5000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		send := func(from, to int) {
+			for i := from; i < to; i++ {
+				if _, err := fmt.Fprintf(conn, "%-1000d", i); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		send(0, 40) // twice each, and so more than one of the files has room for
+		if late {
+			wrong := recordFiles(t, t.TempDir(), false)
+			if _, err := env.callFiles(context.Background(), wire.MethodRecordTo, nil, nil, wrong...); err == nil {
+				t.Error("packets are recorded, and there is no file for them")
+			}
+			closeAll(wrong)
+			callRecord(t, env, wire.MethodRecordTo, nil, recordFiles(t, dir, true)...)
+		}
+		send(40, 45)
+		if _, err := env.AddHost(HostConfig{Name: "c"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := env.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !late {
+			continue
+		}
+		var got []string
+		for _, e := range events(t, dir) {
+			if e.Kind == record.KindHost {
+				got = append(got, e.Host)
+			}
+		}
+		if want := []string{"self", "a", "b", "c"}; !slices.Equal(got, want) {
+			t.Errorf("hosts %q, want %q", got, want)
+		}
+		rings := [][]string{packets(t, filepath.Join(dir, "ring0"), 5000), packets(t, filepath.Join(dir, "ring1"), 5000)}
+		if last := len(rings[0]) - 1; last >= 0 && rings[0][last] == "b/eth0 44" {
+			slices.Reverse(rings)
+		}
+		got = slices.Concat(rings...)
+		var want []string
+		for i := 45 - len(got)/2; i < 45; i++ {
+			want = append(want, fmt.Sprint("a/eth0 ", i), fmt.Sprint("b/eth0 ", i))
+		}
+		if len(got) < 60 || !slices.Equal(got, want) {
+			t.Errorf("%d packets:\n%q\nwant the last ones:\n%q", len(got), got, want)
+		}
 	}
 }
 

@@ -26,8 +26,16 @@ type recording struct {
 	opened time.Duration
 
 	begun    chan struct{} // closed when the keeper records, or does not
+	packets  bool          // it records packets; good once begun is closed
+	recorded bool          // it records anything; likewise
+	later    *time.Timer   // that calls write
 	state    sync.Once     // the environment's was taken
-	mu       sync.Mutex
+
+	writing  sync.Mutex // guards what follows
+	written  bool       // there are files, or nobody wants any more
+	writeErr error      // why there are none
+
+	mu       sync.Mutex      // guards what follows
 	bundle   *scribe.Bundle  // nil before Begin, and if there can be none
 	told     map[string]bool // the tests of which somebody knows where their bundle is
 	died     string          // what has ended badly, if nobody has said why
@@ -111,10 +119,7 @@ func (r *recording) Begin(m record.Manifest) error {
 	}
 	m.Began, m.Opened, m.Machine = time.Now(), r.opened, scribe.Machine(r.env.Rootless())
 	m.Attempt = max(m.Attempt, 1)
-	b, err := scribe.Begin(dir, m, limits)
-	if err != nil {
-		return r.without(fmt.Errorf("nstest: begin a bundle, for NSTEST_KEEP: %w", err))
-	}
+	b := scribe.Begin(dir, m, limits)
 	r.mu.Lock()
 	r.bundle = b
 	r.mu.Unlock()
@@ -124,8 +129,13 @@ func (r *recording) Begin(m record.Manifest) error {
 			b.Omit("What the environment does, and packets: %v.", err)
 		}
 	}()
+	r.later = time.AfterFunc(unwritten, func() { _ = r.write(b) }) // the end says what was wrong
 	return nil
 }
+
+// unwritten is for how long a test runs before there is anything of its bundle in a file, unless it fails. Of most tests there
+// never is: to make those files and to remove them costs more than what is in them.
+const unwritten = 250 * time.Millisecond
 
 func (r *recording) without(err error) error {
 	close(r.begun)
@@ -135,26 +145,66 @@ func (r *recording) without(err error) error {
 // recordTimeout bounds what is asked of a keeper for a bundle, which bounds that itself by less.
 const recordTimeout = 15 * time.Second
 
-// attach has the keeper record the environment.
+// attach has the keeper record the environment, in memory.
 func (r *recording) attach(b *scribe.Bundle) error {
+	p := wire.RecordParams{Began: r.asked, Limit: b.Limits().Events}
+	if redaction().WithPackets() {
+		p.Packets, p.Snap = b.Limits().Packets, packetSnap
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
+	defer cancel()
+	_, err := r.env.callFiles(ctx, wire.MethodRecord, p, nil)
+	r.packets, r.recorded = p.Packets > 0, err == nil
+	return err
+}
+
+// write makes the bundle's files, unless there are some, and has the keeper record the environment there.
+func (r *recording) write(b *scribe.Bundle) error {
+	<-r.begun
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if r.written {
+		return r.writeErr
+	}
+	r.written = true
+	if err := b.Make(); err != nil {
+		r.writeErr = fmt.Errorf("nstest: begin a bundle, for NSTEST_KEEP: %w", err)
+		return r.writeErr
+	}
+	if r.recorded {
+		if err := r.handOver(b); err != nil {
+			b.Omit("What the environment does, and packets: %v.", err)
+		}
+	}
+	return nil
+}
+
+// unwrite has write make nothing any more, and says why it could not make what it should.
+func (r *recording) unwrite() error {
+	r.later.Stop()
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.written = true
+	return r.writeErr
+}
+
+func (r *recording) handOver(b *scribe.Bundle) error {
 	events, err := b.Events()
 	if err != nil {
 		return err
 	}
 	files := []*os.File{events}
 	defer func() { _ = closeAll(files) }()
-	p := wire.RecordParams{Began: r.asked, Limit: b.Limits().Events}
-	if redaction().WithPackets() {
+	if r.packets {
 		rings, err := b.Rings()
 		if err != nil {
 			return err
 		}
 		files = append(files, rings...)
-		p.Packets, p.Snap = b.Limits().Packets, packetSnap
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	_, err = r.env.callFiles(ctx, wire.MethodRecord, p, nil, files...)
+	_, err = r.env.callFiles(ctx, wire.MethodRecordTo, nil, nil, files...)
 	return err
 }
 
@@ -181,10 +231,9 @@ func (r *recording) Event(e record.Event) {
 // Failed is part of twin.Recorder.
 func (r *recording) Failed(test string, f record.Failure, goroutines func() []byte) *twin.Notice {
 	b := r.current()
-	if b == nil {
+	if b == nil || r.write(b) != nil {
 		return nil
 	}
-	<-r.begun
 	if f.Time.IsZero() {
 		f.Time = time.Now()
 	}
@@ -282,10 +331,9 @@ func (r *recording) collect(failed string) error {
 		return nil
 	}
 	b := r.current()
-	if b == nil {
+	if b == nil || r.write(b) != nil {
 		return nil
 	}
-	<-r.begun
 	r.mu.Lock()
 	r.died = failed
 	r.mu.Unlock()
@@ -304,10 +352,14 @@ func (r *recording) End(err error) error {
 		return nil
 	}
 	<-r.begun
+	werr := r.unwrite()
 	r.mu.Lock()
 	r.complete = true
 	died, told := r.died, len(r.told) > 0
 	r.mu.Unlock()
+	if werr != nil {
+		return werr
+	}
 	if !b.Failed() {
 		if died == "" {
 			return b.Remove()

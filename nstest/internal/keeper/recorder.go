@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/names"
@@ -26,6 +27,7 @@ type recorder struct {
 	oom   oomCounter
 	ring  *capture       // of packets; nil without one
 	exits sync.WaitGroup // those that wait for a process's end, to write it down
+	given atomic.Bool    // it has its files, or will have them at once
 
 	mu     sync.Mutex // guards what follows; the last one that anybody takes, but that of the sink
 	line   bytes.Buffer
@@ -189,16 +191,21 @@ func (e *environment) flushRecord(ctx context.Context) {
 	}
 }
 
-// checkRecord refuses what no record can be made with. The files remain the caller's.
-func checkRecord(p wire.RecordParams, files []*os.File) error {
-	if n := len(files); n != 1 && n != 3 {
-		return refuse(unix.EINVAL, "a record needs a file for events, and two or none for packets, not %d files", n)
-	}
+// checkRecord refuses what no record can be made with.
+func checkRecord(p wire.RecordParams, packets bool) error {
 	switch {
 	case p.Limit < minRecord:
 		return refuse(unix.EINVAL, "a record of %d bytes: %d are the least", p.Limit, minRecord)
-	case len(files) == 3 && (p.Packets < minRing || p.Snap < 0):
+	case packets && (p.Packets < minRing || p.Snap < 0):
 		return refuse(unix.EINVAL, "a record of packets of %d bytes, in files of %d: %d are the least", p.Snap, p.Packets, minRing)
+	}
+	return nil
+}
+
+// checkRecordFiles refuses files that no record can be written to. They remain the caller's.
+func checkRecordFiles(files []*os.File) error {
+	if n := len(files); n != 1 && n != 3 {
+		return refuse(unix.EINVAL, "a record needs a file for events, and two or none for packets, not %d files", n)
 	}
 	var infos []os.FileInfo
 	for _, f := range files {
@@ -217,45 +224,96 @@ func checkRecord(p wire.RecordParams, files []*os.File) error {
 	return nil
 }
 
-// beginRecord has the environment recorded from now on, in files that it takes over. The record begins with what there is.
-func (e *environment) beginRecord(p wire.RecordParams, files []*os.File) error {
-	if err := checkRecord(p, files); err != nil {
+// beginRecord has the environment recorded from now on, in files that it takes over, or without any until recordTo. The record
+// begins with what there is.
+func (e *environment) beginRecord(ctx context.Context, p wire.RecordParams, files []*os.File) error {
+	packets := len(files) > 1 || len(files) == 0 && p.Packets != 0
+	err := checkRecord(p, packets)
+	if err == nil && len(files) > 0 {
+		err = prepareRecordFiles(files)
+	}
+	var networks []*network
+	if err == nil {
+		networks, err = e.startRecorder(p, packets)
+	}
+	if err != nil {
 		return errors.Join(err, closeAll(files))
 	}
-	for _, f := range files[1:] { // before anybody has a mutex: whoever serves the file may let us wait
-		if err := f.Truncate(0); err != nil {
-			return errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), closeAll(files))
-		}
+	if r := e.recorder.Load(); len(files) > 0 {
+		r.given.Store(true)
+		r.put(ctx, files)
 	}
-	networks, err := e.startRecorder(p, files)
 	for _, n := range networks {
 		e.recordPackets(n)
 	}
-	return err
+	return nil
+}
+
+// prepareRecordFiles checks files and empties those for packets: before anybody has a mutex, since whoever serves them may let us
+// wait.
+func prepareRecordFiles(files []*os.File) error {
+	if err := checkRecordFiles(files); err != nil {
+		return err
+	}
+	for _, f := range files[1:] {
+		if err := f.Truncate(0); err != nil {
+			return fmt.Errorf("empty the file: %w", unwrapPath(err))
+		}
+	}
+	return nil
+}
+
+// recordTo has the record that was begun without files in these from now on, with all that it has.
+func (e *environment) recordTo(ctx context.Context, files []*os.File) error {
+	err := prepareRecordFiles(files)
+	r := e.recorder.Load()
+	switch {
+	case err != nil:
+	case r == nil:
+		err = refuse(unix.EINVAL, "the environment is not recorded")
+	case len(files) > 1 != (r.ring != nil):
+		err = refuse(unix.EINVAL, "%d files, and packets are recorded: %t", len(files), r.ring != nil)
+	case !r.given.CompareAndSwap(false, true):
+		err = refuse(unix.EBUSY, "the record has its files already")
+	}
+	if err != nil {
+		return errors.Join(err, closeAll(files))
+	}
+	r.put(ctx, files)
+	return nil
+}
+
+// put hands over the files.
+func (r *recorder) put(ctx context.Context, files []*os.File) {
+	r.sink.give(files[0])
+	if r.ring != nil {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		r.ring.give(ctx, files[1:])
+	}
 }
 
 // startRecorder returns the networks that are there.
-func (e *environment) startRecorder(p wire.RecordParams, files []*os.File) ([]*network, error) {
-	r := &recorder{limit: p.Limit, full: map[class]*gap{}, pumps: map[*pump]struct{}{}}
+func (e *environment) startRecorder(p wire.RecordParams, packets bool) (_ []*network, err error) {
+	r := &recorder{limit: p.Limit, full: map[class]*gap{}, pumps: map[*pump]struct{}{}, sink: newSharedSink(later)}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err := e.closedError()
-	if err == nil && e.recorder.Load() != nil {
-		err = refuse(unix.EBUSY, "the environment is recorded already")
+	if err := e.closedError(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, errors.Join(err, closeAll(files))
+	if e.recorder.Load() != nil {
+		return nil, refuse(unix.EBUSY, "the environment is recorded already")
 	}
-	if len(files) > 1 {
-		if r.ring, err = newRing(p, e.params.Name, files[1:]); err != nil {
-			return nil, errors.Join(err, files[0].Close())
+	if packets {
+		if r.ring, err = newRing(p, e.params.Name); err != nil {
+			return nil, err
 		}
+		e.server.pool.ExpectRecords()
 	}
 	if r.ring != nil {
 		e.audience.join(r.ring, e.faultStates())
 	}
 	r.oom.begin()
-	r.sink = newSharedSink(files[0], later)
 	e.recorder.Store(r)
 	e.zone.Watch(e.recordQuery)
 	if !p.Began.IsZero() && p.Began.Before(time.Now()) {

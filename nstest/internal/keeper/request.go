@@ -146,8 +146,15 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		return answer(req, func(p wire.RecordParams) (any, []*os.File, error) {
 			files := req.Files
 			req.Files = nil
-			return nil, nil, e.beginRecord(p, files)
+			return nil, nil, e.beginRecord(ctx, p, files)
 		})
+	case wire.MethodRecordTo:
+		files := req.Files
+		req.Files = nil
+		if err := req.Decode(nil); err != nil {
+			return wire.Reply{}, errors.Join(err, closeAll(files))
+		}
+		return wire.Reply{}, e.recordTo(ctx, files)
 	case wire.MethodState:
 		if len(req.Files) != 1 {
 			return wire.Reply{}, refuse(unix.EINVAL, "a state needs one file, not %d", len(req.Files))
@@ -207,7 +214,7 @@ func (e *environment) handleInside(ctx context.Context, req *wire.Request) (wire
 	switch req.Method {
 	case wire.MethodBorrow:
 		return answer(req, func(p wire.BorrowParams) (any, []*os.File, error) { return only(e.borrowInside(p)) })
-	case wire.MethodName, wire.MethodHold, wire.MethodRelease, wire.MethodRecord:
+	case wire.MethodName, wire.MethodHold, wire.MethodRelease, wire.MethodRecord, wire.MethodRecordTo:
 		return wire.Reply{}, refuse(unix.EPERM, "%s is for whoever has made this environment", req.Method)
 	}
 	return e.carryOut(ctx, req, true)

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -29,8 +30,11 @@ type ring struct {
 	ended    bool
 }
 
-// newRing is a capture of all packets of the environment, in two files that it takes over.
-func newRing(p wire.RecordParams, name string, files []*os.File) (*capture, error) {
+// maxEarly bounds, in bytes, what is kept for each file of a ring that has none yet: as much as for the file, where that is less.
+const maxEarly = 64 << 20
+
+// newRing is a capture of all packets of the environment, for two files that give hands over.
+func newRing(p wire.RecordParams, name string) (*capture, error) {
 	snap := int(min(p.Packets/4, maxSnap)) // a file has room for some
 	if p.Snap > 0 {
 		snap = min(p.Snap, snap)
@@ -39,11 +43,24 @@ func newRing(p wire.RecordParams, name string, files []*os.File) (*capture, erro
 		params: wire.CaptureParams{Snap: snap, Limit: p.Packets}, seen: map[place]*seen{}, told: map[netip.Addr][]string{},
 		ring: &ring{name: name},
 	}
-	c.sink, c.ring.spare = newSink(files[0]), newSink(files[1])
-	if err := c.beginSection(); err != nil {
-		return nil, errors.Join(err, c.sink.close(), c.ring.spare.close())
+	early := int(min(p.Packets, maxEarly))
+	c.sink, c.ring.spare = &sink{early: early}, &sink{early: early}
+	return c, c.beginSection()
+}
+
+// give hands over the files of a ring, which are empty. It must be called once at most.
+func (c *capture) give(ctx context.Context, files []*os.File) {
+	c.mu.Lock()
+	now, before := c.sink, c.ring.spare
+	c.mu.Unlock()
+	if !before.waits() {
+		now.give(files[0])
+		before.give(files[1])
+		return
 	}
-	return c, nil
+	before.give(files[0])
+	_ = before.flush(ctx) // whoever reads tells by the files' times which one is older
+	now.give(files[1])
 }
 
 // beginSection begins a section at the beginning of the file that is written now.

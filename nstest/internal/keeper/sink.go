@@ -10,9 +10,11 @@ import (
 	"time"
 )
 
-// A sink writes to a file in the background, so that a slow one keeps nobody waiting but who asks for that.
+// A sink writes to a file in the background, so that a slow one keeps nobody waiting but who asks for that. One that has no file
+// yet keeps what it takes.
 type sink struct {
-	file   *os.File
+	file   *os.File      // nil until give
+	early  int           // how many bytes wait for give at most, if that is more than maxWaiting
 	shared bool          // others append to the file too: its end is looked for, and nothing is taken back
 	linger time.Duration // how long what was taken waits for more, unless somebody waits for it
 	done   chan struct{}
@@ -44,18 +46,36 @@ var (
 )
 
 // newSink takes over a file that is empty, and open for appending.
-func newSink(file *os.File) *sink { return (&sink{file: file}).start() }
+func newSink(file *os.File) *sink { return (&sink{}).give(file) }
 
-// newSharedSink takes over a file to which others append too. What is taken is there some time later at most.
-func newSharedSink(file *os.File, later time.Duration) *sink {
-	return (&sink{file: file, shared: true, linger: later}).start()
-}
+// newSharedSink is for a file to which others append too. What is taken is there some time later at most.
+func newSharedSink(later time.Duration) *sink { return &sink{shared: true, linger: later} }
 
-func (s *sink) start() *sink {
-	s.done = make(chan struct{})
-	s.changed = sync.NewCond(&s.mu)
+// give hands over the sink's file. It must be called once at most. One that comes after close is closed.
+func (s *sink) give(file *os.File) *sink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		_ = file.Close()
+		return s
+	}
+	s.file, s.done, s.changed = file, make(chan struct{}), sync.NewCond(&s.mu)
 	go s.run()
 	return s
+}
+
+// wake tells those who wait that something has changed. The mutex is held.
+func (s *sink) wake() {
+	if s.changed != nil {
+		s.changed.Broadcast()
+	}
+}
+
+// waits reports whether the sink has taken what is not in the file.
+func (s *sink) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting.bytes) > 0
 }
 
 // Write takes all of b or nothing.
@@ -67,13 +87,13 @@ func (s *sink) Write(b []byte) (int, error) {
 		return 0, s.err
 	case s.ending:
 		return 0, os.ErrClosed
-	case len(s.waiting.bytes)+len(b) > maxWaiting:
+	case len(s.waiting.bytes)+len(b) > maxWaiting && (s.file != nil || len(s.waiting.bytes)+len(b) > s.early):
 		return 0, errSinkFull
 	}
 	s.waiting.bytes = append(s.waiting.bytes, b...)
 	s.waiting.ends = append(s.waiting.ends, len(s.waiting.bytes))
 	s.taken += int64(len(b))
-	s.changed.Broadcast()
+	s.wake()
 	return len(b), nil
 }
 
@@ -197,7 +217,7 @@ func unwrapPath(err error) error {
 	return err
 }
 
-// flush returns when everything was written that was taken when it was called, or could not be.
+// flush returns when everything was written that was taken when it was called, or could not be. Without a file it returns at once.
 func (s *sink) flush(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -207,6 +227,9 @@ func (s *sink) flush(ctx context.Context) error {
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.file == nil {
+		return nil
+	}
 	s.urgent = true
 	s.changed.Broadcast()
 	for end := s.taken; s.written < end; s.changed.Wait() {
@@ -223,10 +246,15 @@ func (s *sink) flush(ctx context.Context) error {
 // slowFile is how long the end of a capture may take.
 var slowFile = 5 * time.Second
 
-// close writes the rest and closes the file. One that takes too long is left to the background. It must be called once.
+// close writes the rest and closes the file; what waits for one is let go. One that takes too long is left to the background. It must be called once.
 func (s *sink) close() error {
 	s.mu.Lock()
 	s.ending = true
+	if s.file == nil {
+		s.waiting = batch{}
+		s.mu.Unlock()
+		return nil
+	}
 	s.changed.Broadcast()
 	s.mu.Unlock()
 	select {

@@ -43,30 +43,48 @@ type Bundle struct {
 	limits Limits
 
 	mu       sync.Mutex
-	dir      string
+	parent   string // where dir is to be
+	dir      string // "" until Make
 	to       string // where it is moved to in the end; "" if nowhere
 	manifest record.Manifest
-	events   *os.File // nil when it is over
-	room     int64    // for events of the program's
+	over     bool         // no event is written any more
+	events   *os.File     // nil until Make, and when it is over
+	waiting  bytes.Buffer // events, until Make
+	room     int64        // for events of the program's
 }
 
-// Begin makes the directory of a bundle in parent. Its name has the time and the test.
-func Begin(parent string, m record.Manifest, limits Limits) (_ *Bundle, err error) {
+// Begin begins a bundle in parent, of which there is nothing before Make: most tests pass, and many sooner than files are made.
+func Begin(parent string, m record.Manifest, limits Limits) *Bundle {
 	m.Version, m.State = record.Version, "running"
-	r := &Bundle{limits: limits, manifest: m, room: limits.Events}
-	if r.dir, err = makeDir(parent, name(m)); err != nil {
-		return nil, err
+	return &Bundle{limits: limits, parent: parent, manifest: m, room: limits.Events}
+}
+
+// Make makes the directory of the bundle, whose name has the time and the test, with what there is to be read so far. It has to be
+// called before any method that is about files. Doing so again has no effect, nor has doing so after Remove.
+func (r *Bundle) Make() (err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dir != "" || r.over {
+		return nil
+	}
+	if r.dir, err = makeDir(r.parent, name(r.manifest)); err != nil {
+		r.dir = ""
+		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(r.dir))
+			err = errors.Join(err, r.closeEvents(), os.RemoveAll(r.dir))
+			r.dir = ""
 		}
 	}()
-	if err := r.WriteFile(record.ManifestFile, r.encodeManifest()); err != nil {
-		return nil, err
+	if err := r.writeFile(record.ManifestFile, r.encodeManifest()); err != nil {
+		return err
 	}
-	r.events, err = r.appendTo(record.EventsFile)
-	return r, err
+	if r.events, err = r.appendTo(record.EventsFile); err != nil {
+		return err
+	}
+	_, err = r.waiting.WriteTo(r.events)
+	return err
 }
 
 // name is what a bundle is called; names sort by time.
@@ -117,12 +135,17 @@ func makeDir(parent, name string) (string, error) {
 	return place(parent, name, func(path string) error { return os.Mkdir(path, 0o700) })
 }
 
+var errNotMade = errors.New("the bundle has no directory")
+
 // appendTo opens a file of the bundle for whole lines of several writers.
 func (r *Bundle) appendTo(name string) (*os.File, error) {
+	if r.dir == "" {
+		return nil, errNotMade
+	}
 	return os.OpenFile(filepath.Join(r.dir, name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-// Path is the directory. It changes when the bundle is moved, or named after another test.
+// Path is the directory, "" before Make. It changes when the bundle is moved, or named after another test.
 func (r *Bundle) Path() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -216,6 +239,14 @@ func (r *Bundle) Has(name string) bool {
 func (r *Bundle) WriteFile(name string, data []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.writeFile(name, data)
+}
+
+// writeFile is WriteFile for those who hold the mutex.
+func (r *Bundle) writeFile(name string, data []byte) error {
+	if r.dir == "" {
+		return errNotMade
+	}
 	return os.WriteFile(filepath.Join(r.dir, name), data, 0o600)
 }
 
@@ -231,11 +262,15 @@ func (r *Bundle) Event(e record.Event) {
 	line := encode(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.events == nil || r.room <= 0 {
+	if r.over || r.room <= 0 {
 		return
 	}
 	if r.room -= int64(len(line)); r.room <= 0 {
 		line = encode(record.Event{Time: e.Time, Kind: record.KindNote, Text: "the test does more than is recorded: nodes, steps and failures are left out from here on"})
+	}
+	if r.events == nil {
+		r.waiting.Write(line)
+		return
 	}
 	if _, err := r.events.Write(line); err != nil {
 		r.room = 0
@@ -318,7 +353,7 @@ func (r *Bundle) encodeManifest() []byte {
 // writeManifest replaces the manifest, in one step. The mutex is held.
 func (r *Bundle) writeManifest() error {
 	path := filepath.Join(r.dir, record.ManifestFile)
-	if err := os.WriteFile(path+".new", r.encodeManifest(), 0o600); err != nil {
+	if err := r.writeFile(record.ManifestFile+".new", r.encodeManifest()); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
@@ -328,10 +363,14 @@ func (r *Bundle) writeManifest() error {
 func (r *Bundle) Remove() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.over = true
+	if r.dir == "" {
+		return nil
+	}
 	return errors.Join(r.closeEvents(), os.RemoveAll(r.dir))
 }
 
-// closeEvents ends what the program writes. The mutex is held.
+// closeEvents closes the program's file of events. The mutex is held.
 func (r *Bundle) closeEvents() error {
 	if r.events == nil {
 		return nil

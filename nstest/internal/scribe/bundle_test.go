@@ -2,6 +2,7 @@ package scribe
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,8 +15,13 @@ import (
 
 func begin(t *testing.T, limit int64) *Bundle {
 	t.Helper()
-	b, err := Begin(t.TempDir(), record.Manifest{Test: "a shop sells", Attempt: 1, Began: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)}, LimitsOf(limit))
-	if err != nil {
+	return made(t, t.TempDir(), record.Manifest{Test: "a shop sells", Attempt: 1, Began: time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)}, limit)
+}
+
+func made(t *testing.T, dir string, m record.Manifest, limit int64) *Bundle {
+	t.Helper()
+	b := Begin(dir, m, LimitsOf(limit))
+	if err := b.Make(); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -67,6 +73,47 @@ func TestBundleOfATestThatPasses(t *testing.T) {
 	}
 }
 
+// Of a bundle that is not made there is nothing, whatever happens; one that is made has what happened before.
+func TestBundleThatIsMadeLater(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		dir := t.TempDir()
+		b := Begin(dir, record.Manifest{Test: "a shop sells"}, LimitsOf(1<<20))
+		b.Event(record.Event{Kind: record.KindStep, Text: "buy"})
+		if _, err := b.Events(); err == nil || b.WriteFile(record.StateFile, nil) == nil {
+			t.Error("there are files of a bundle that has no directory")
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || b.Path() != "" {
+			t.Errorf("before Make: %v, %v", left, err)
+		}
+		if later {
+			if err := errors.Join(b.Make(), b.Make()); err != nil {
+				t.Fatal(err)
+			}
+			b.Event(record.Event{Kind: record.KindStep, Text: "sell"})
+			if text := read(t, b, record.EventsFile); strings.Count(text, "\n") != 2 || strings.Index(text, "buy") > strings.Index(text, "sell") {
+				t.Errorf("events %q", text)
+			}
+		}
+		if err := errors.Join(b.Remove(), b.Make()); err != nil {
+			t.Fatal(err)
+		}
+		b.Event(record.Event{Kind: record.KindStep, Text: "late"})
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	}
+}
+
+func TestBundleThatCannotBeMade(t *testing.T) {
+	b := Begin(filepath.Join(t.TempDir(), "nowhere"), record.Manifest{Test: "a shop sells"}, LimitsOf(1<<20))
+	if err := b.Make(); !errors.Is(err, os.ErrNotExist) || b.Path() != "" {
+		t.Errorf("%v, %s", err, b.Path())
+	}
+	if err := b.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Two of one name and time are two; the second attempt says so; and one is named after what fails in it.
 func TestBundleNames(t *testing.T) {
 	dir := t.TempDir()
@@ -74,10 +121,7 @@ func TestBundleNames(t *testing.T) {
 	var names []string
 	for i := range 3 {
 		m.Attempt = max(1, i)
-		b, err := Begin(dir, m, LimitsOf(1<<20))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := made(t, dir, m, 1<<20)
 		names = append(names, filepath.Base(b.Path()))
 		if i == 0 {
 			b.Fail("its spec", record.Failure{State: "failed"})

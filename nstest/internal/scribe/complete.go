@@ -44,6 +44,7 @@ func (r *Bundle) Left() int64 {
 func (r *Bundle) Complete(redact Redaction) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.over = true
 	errs := []error{r.closeEvents(), r.sortEvents(redact.Text), r.redact(redact.Text), r.mergeRings(redact), r.writeLogs()}
 	r.manifest.Ended = time.Now()
 	if len(r.manifest.Failures) > 0 {

@@ -46,6 +46,7 @@ const (
 	MethodStop        = "stop"        // CaptureResult → CaptureStats: the file is complete
 	MethodOver        = "over"        // CaptureResult → nothing, when the capture has ended
 	MethodRecord      = "record"      // RecordParams, files: the events', then two for packets, or the events' alone → nothing
+	MethodRecordTo    = "recordto"    // nothing, files: as those of record, which came without → nothing
 	MethodState       = "state"       // nothing, one file → nothing: a record.State is in the file
 	MethodKeyLog      = "keylog"      // KeyLogParams → nothing: the captures under way have the lines
 	MethodTopology    = "topology"    // nothing → TopologyResult
@@ -249,10 +250,13 @@ type SocketParams struct {
 // RecordParams have an environment recorded from now on. The files are appended to, and as those of a capture. Packets are
 // written to one of two files until it is full, and then to the other one, which is emptied before: the last ones are
 // always there, and at any moment both are whole.
+//
+// Without files what is recorded waits in memory until they come, if they ever do: of an environment that ends before, nothing is
+// left.
 type RecordParams struct {
 	Began   time.Time // when the environment was asked for
 	Limit   int64     // bytes of events; what is left out is noted
-	Packets int64     // bytes of each of the two files
+	Packets int64     // bytes of each of the two files; 0 = no packets, where there are no files to say so
 	Snap    int       // bytes of each packet; 0 = all
 }
 
