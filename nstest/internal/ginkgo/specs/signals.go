@@ -12,6 +12,7 @@ import (
 func (in *insides) leaveSignals(others int) {
 	await(func() bool { return awaitingSignals() > others }) // one that has not begun to run cannot be told from any other
 	in.signals.Stop()
+	runtime.Gosched() // which is what it takes, most of the time
 	await(func() bool { return awaitingSignals() <= others })
 }
 
@@ -37,11 +38,12 @@ func awaitingSignals() int {
 	return count
 }
 
+// isAwaitingSignals looks at the outermost functions alone, of which one is what the goroutine was started with, and at their
+// names alone: file names and lines of all functions of all goroutines would take longer than everything else that a process
+// does before its first node.
 func isAwaitingSignals(stack []uintptr) bool {
-	frames := runtime.CallersFrames(stack)
-	for more := len(stack) > 0; more; {
-		var f runtime.Frame
-		if f, more = frames.Next(); strings.Contains(f.Function, "(*InterruptHandler).registerForInterrupts") {
+	for _, pc := range stack[max(0, len(stack)-2):] { // the very outermost is runtime.goexit
+		if f := runtime.FuncForPC(pc - 1); f != nil && strings.Contains(f.Name(), "(*InterruptHandler).registerForInterrupts") {
 			return true
 		}
 	}
