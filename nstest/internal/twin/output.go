@@ -108,10 +108,16 @@ func (s *stream) copy() {
 // passSize is how much is passed on before others get a turn: a twin may print without end.
 const passSize = 256 << 10
 
+// buffers are for pass: every node of every spec has its output flushed, and most print nothing.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+const bufferSize = 32 << 10
+
 // pass passes on what is there, up to so many bytes. It reports whether there was anything, or the end; and whether there
 // may be more.
 func (s *stream) pass(fd, limit int) (ready, more bool) {
-	var buffer [32 << 10]byte
+	buffer := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buffer)
 	s.output.mu.Lock()
 	defer s.output.mu.Unlock()
 	for limit > 0 {
