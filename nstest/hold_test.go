@@ -28,6 +28,27 @@ func TestHeld(t *testing.T) {
 		env := New(t, Config{})
 		env.Host("web")
 		t.Error("out of order")
+	case "order":
+		Run(t, func(t *testing.T, _ *Env) {
+			t.Run("first", func(t *testing.T) { t.Run("below", func(*testing.T) {}) })
+			t.Run("second", func(t *testing.T) {
+				t.Run("below", func(*testing.T) {})
+				select {}
+			})
+		})
+	case "turns":
+		Run(t, func(t *testing.T, _ *Env) {
+			turn := make(chan bool)
+			t.Run("first", func(t *testing.T) {
+				t.Parallel()
+				<-turn
+				select {}
+			})
+			t.Run("second", func(t *testing.T) {
+				t.Parallel()
+				turn <- true
+			})
+		})
 	case "die":
 		Run(t, func(*testing.T, *Env) { os.Exit(3) })
 	case "pass":

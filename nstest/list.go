@@ -31,12 +31,21 @@ type Listing struct {
 	Processes int       `json:"processes"`     // with inits. 0 with Config.Share.PID, where nobody can tell
 	Memory    int64     `json:"memory"`        // of these processes, in bytes; of what several share each has its part (PSS)
 	Held      time.Time `json:"held,omitzero"` // since when it waits for Release after a failure: see NSTEST_HOLD at Run
+	At        Position  `json:"at,omitzero"`   // where the spec or test is
 	PID       int       `json:"pid"`           // of the program
 	UID       int       `json:"uid"`           // of the program's user
 	Command   []string  `json:"command"`       // the program and its arguments
 
 	keeper string // the name of the keeper's door
 	number int
+}
+
+// A Position is where a spec or test is, or was a moment ago: List hears of that some tenths of a second later, and of what runs
+// for less than that not at all.
+type Position struct {
+	Text     string    `json:"text"`               // the step (Ginkgo's By), or the kind of node where there is none; of a test the subtest
+	Location string    `json:"location,omitempty"` // file:line of that; "" of a subtest
+	Since    time.Time `json:"since"`
 }
 
 // listLimit is how long a keeper has to answer.
@@ -106,7 +115,7 @@ func listKeeper(ctx context.Context, name string) ([]Listing, error) {
 	var list []Listing
 	for _, w := range r.Environments {
 		list = append(list, Listing{ID: id(g.Program, w.Number), Name: w.Name, Kind: w.Kind, Began: w.Began, Hosts: w.Hosts, Processes: w.Processes,
-			Memory: w.Memory, Held: w.Held, PID: g.Program, UID: g.UID, Command: command, keeper: name, number: w.Number})
+			Memory: w.Memory, Held: w.Held, At: Position(w.At), PID: g.Program, UID: g.UID, Command: command, keeper: name, number: w.Number})
 	}
 	return list, nil
 }

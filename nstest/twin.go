@@ -17,9 +17,6 @@ import (
 // specHostname is the hostname of what runs a spec or a test, and one of its names in DNS.
 const specHostname = "spec"
 
-// unlisted is for how long a spec runs in an environment that does not have its name yet: that one was made ahead.
-const unlisted = 300 * time.Millisecond
-
 // startTwin starts this program again in a new environment for a spec or test, for which plan says what it is to do. Where that is
 // impossible the error says why, and nothing is left.
 func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *recording) twin.Plan) (*twin.Twin, error) {
@@ -43,9 +40,8 @@ func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *re
 	rec := newRecording(env, asked)
 	p := plan(env, rec)
 	p.Connection, p.Environment, p.Recorder = inside, env, rec.recorder()
-	p.Named = func(what string) { // later: nobody finds those in a list that are over at once
-		time.AfterFunc(unlisted, func() { _ = env.call(context.Background(), wire.MethodName, wire.NameParams{Name: what}, nil) })
-	}
+	l := &label{env: env}
+	p.Named, p.At = l.name, l.at
 	switch hint, wait := holding(); {
 	case wait:
 		p.Linger = func(ctx context.Context, test, message string) { env.hold(ctx, test, message, true) }

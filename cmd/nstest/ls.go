@@ -23,7 +23,7 @@ type lsCommand struct {
 func (lsCommand) Help() string {
 	return `Listed are the environments of this user's programs, and for root those of all users: of suites and tests, of other programs, and of "nstest run" and "nstest shell". The commands enter, capture and release take an environment by its ID, by the beginning of that, by the number of its program, or by its name or a part of that.
 
-HELD is since when an environment waits for "nstest release", as it does after a failure with NSTEST_HOLD=1. MEMORY is that of the processes inside; of what several share each counts its part.
+AT is the step (Ginkgo's By), node or subtest that a spec or test is at, and for how long. HELD is since when an environment waits for "nstest release", as it does after a failure with NSTEST_HOLD=1. MEMORY is that of the processes inside; of what several share each counts its part.
 
 The exit status is 0, and 1 if a program has not answered.`
 }
@@ -57,13 +57,14 @@ func printListings(w io.Writer, list []nstest.Listing) error {
 	if len(list) == 0 {
 		return nil
 	}
-	users, held := false, false
+	users, held, positions := false, false, false
 	for _, l := range list {
 		users = users || l.UID != os.Geteuid()
 		held = held || !l.Held.IsZero()
+		positions = positions || l.At.Text != ""
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(id, user, age, heldFor, processes, memory, hosts, program, name string) {
+	row := func(id, user, age, heldFor, processes, memory, hosts, program, at, name string) {
 		cells := []string{id}
 		if users {
 			cells = append(cells, user)
@@ -72,15 +73,19 @@ func printListings(w io.Writer, list []nstest.Listing) error {
 		if held {
 			cells = append(cells, heldFor)
 		}
-		fmt.Fprintln(table, strings.Join(append(cells, processes, memory, hosts, program, name), "\t"))
+		cells = append(cells, processes, memory, hosts, program)
+		if positions {
+			cells = append(cells, at)
+		}
+		fmt.Fprintln(table, strings.Join(append(cells, name), "\t"))
 	}
-	row("ID", "USER", "AGE", "HELD", "PROCS", "MEMORY", "HOSTS", "PROGRAM", "NAME")
+	row("ID", "USER", "AGE", "HELD", "PROCS", "MEMORY", "HOSTS", "PROGRAM", "AT", "NAME")
 	for _, l := range list {
 		heldFor := ""
 		if !l.Held.IsZero() {
 			heldFor = since(l.Held)
 		}
-		row(l.ID, userName(l.UID), since(l.Began), heldFor, strconv.Itoa(l.Processes), size1024(l.Memory), hostNames(l.Hosts), program(l.Command), title(l))
+		row(l.ID, userName(l.UID), since(l.Began), heldFor, strconv.Itoa(l.Processes), size1024(l.Memory), hostNames(l.Hosts), program(l.Command), where(l.At), title(l))
 	}
 	return table.Flush()
 }
@@ -117,6 +122,26 @@ func hostNames(hosts []string) string {
 	return printable(text)
 }
 
+// where says where a spec or test is, and for how long it has been there. Most nodes have no text of their own, but a line.
+func where(at nstest.Position) string {
+	if at.Text == "" {
+		return ""
+	}
+	text := abridged(at.Text, 40)
+	if at.Location != "" {
+		text += " " + filepath.Base(at.Location)
+	}
+	return printable(text + " (" + since(at.Since) + ")")
+}
+
+// abridged is text, or its beginning where that is too long.
+func abridged(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
 // program is what people call it.
 func program(command []string) string {
 	if len(command) == 0 {
@@ -127,15 +152,11 @@ func program(command []string) string {
 
 // title says what an environment is for.
 func title(l nstest.Listing) string {
-	const most = 80
-	text := []rune(l.Kind + " " + l.Name)
+	text := l.Kind + " " + l.Name
 	if l.Kind == "open" && l.Name == "env" && len(l.Command) > 1 { // a program that gives it no name, such as this one
-		text = []rune(strings.Join(l.Command[1:], " "))
+		text = strings.Join(l.Command[1:], " ")
 	}
-	if len(text) > most {
-		text = append(text[:most-1], '…')
-	}
-	return printable(string(text))
+	return printable(abridged(text, 80))
 }
 
 func userName(uid int) string {

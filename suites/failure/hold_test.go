@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest"
 )
@@ -62,6 +64,25 @@ func (p *paused) entrance() *nstest.Env {
 	}
 }
 
+// awaitPosition waits until the list says that the spec is there.
+func (p *paused) awaitPosition(env *nstest.Env, text string) {
+	p.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		list, err := nstest.List(p.t.Context())
+		at := slices.IndexFunc(list, func(l nstest.Listing) bool { return l.ID == env.ID() })
+		if err != nil || at < 0 {
+			p.t.Fatalf("the environment has ended, or %v", err)
+		}
+		if l := list[at]; l.At.Text == text && strings.HasPrefix(filepath.Base(l.At.Location), "kept_test.go:") {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("listed at %+v, want %s", list[at].At, text)
+		}
+	}
+}
+
 // release lets the spec go on that waits in env, as soon as it does.
 func (p *paused) release(env *nstest.Env) {
 	p.t.Helper()
@@ -88,9 +109,10 @@ func TestHold(t *testing.T) {
 	t.Parallel()
 	p := pause(t, []string{"NSTEST_HOLD=1"}, "-ginkgo.focus=for sure|in the end")
 	var names []string
-	for range 3 {
+	for _, step := range []string{"buying", "It", "It"} {
 		env := p.entrance()
 		names = append(names, env.Name())
+		p.awaitPosition(env, step)
 		if env.Name() == "a shop fails (for sure)" {
 			if out, err := env.Host("web").Command("hostname").Output(); string(out) != "web\n" || err != nil {
 				t.Errorf("hostname of web is %q, %v: it was removed by a clean-up", out, err)

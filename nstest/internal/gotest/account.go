@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,11 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
-// beginRecord begins the bundle of the test, if there is to be one.
+// beginRecord begins the bundle of the test, if there is to be one, and has said where the test is.
 func (o *original) beginRecord() error {
+	o.replay.mu.Lock()
+	o.replay.at = o.twin.At
+	o.replay.mu.Unlock()
 	if o.twin.Recorder == nil {
 		return nil
 	}
@@ -112,8 +116,41 @@ func (n *node) failure() record.Failure {
 	return f
 }
 
+// proceeds says that a subtest begins, or goes on when its turn has come.
+func (n *node) proceeds() {
+	r := n.replay
+	r.running = append(without(r.running, n), n)
+	r.say()
+}
+
+// ceases says that a subtest has ended.
+func (n *node) ceases() {
+	n.replay.running = without(n.replay.running, n)
+	n.replay.say()
+}
+
+func without(list []*node, n *node) []*node {
+	if at := slices.Index(list, n); at >= 0 { // most often the last, or nearly
+		return slices.Delete(list, at, at+1)
+	}
+	return list
+}
+
+// say says where the test is.
+func (r *replay) say() {
+	if r.at == nil {
+		return
+	}
+	where := ""
+	if last := len(r.running) - 1; last >= 0 {
+		where = r.running[last].name
+	}
+	r.at(where, "")
+}
+
 // began writes the event of a subtest that begins.
 func (n *node) began() {
+	n.proceeds()
 	if r := n.replay.recorder; r != nil {
 		n.at = time.Now()
 		r.Event(record.Event{Time: n.at, Kind: record.KindNode, Text: n.name})
@@ -122,6 +159,7 @@ func (n *node) began() {
 
 // over writes the event of a subtest that has ended, and notes its failure. The twin goes on meanwhile.
 func (n *node) over(v verdict) {
+	n.ceases()
 	r := n.replay.recorder
 	if r == nil {
 		return

@@ -27,6 +27,9 @@ type replay struct {
 	artifacts []artifact
 	errs      []error
 	recorder  twin.Recorder // nil if there is to be no bundle
+
+	at      func(text, location string) // is told where the test is; nil if nobody wants to know
+	running []*node                     // subtests, the one that is under way the longest first
 }
 
 // An artifact is a directory for artifacts inside, and the one here.
@@ -81,6 +84,7 @@ func (r *replay) frame(f frame) bool {
 	case "PAUSE":
 		r.pause(n)
 	case "CONT":
+		n.proceeds()
 		if n.parent != nil && n.parent != r.root {
 			r.release(n.parent)
 		}

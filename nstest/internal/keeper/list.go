@@ -29,24 +29,30 @@ type entry struct {
 	number int // 0 for one that nobody has asked for
 	at     time.Time
 	spare  bool // it was opened for a spec, and none is in it yet
+
+	position wire.Position // of what runs there
 }
 
 // kindSpec is the kind of environments that are opened before it is known what is to run in them.
 const kindSpec = "spec"
 
-// maxName bounds the name of an environment, in bytes.
+// maxName bounds the name of an environment, and what is said of where it is, in bytes.
 const maxName = 1 << 12
 
-// used names the environment after what runs in it.
-func (e *environment) used(name string) error {
-	if len(name) > maxName {
-		name = name[:maxName]
-	}
+// used names the environment after what runs in it, and notes where that is.
+func (e *environment) used(p wire.NameParams) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.params.Name, e.entry.spare = name, false
+	if p.Name != "" {
+		e.params.Name, e.entry.spare = short(p.Name), false
+	}
+	if p.At != nil {
+		e.entry.position = wire.Position{Text: short(p.At.Text), Location: short(p.At.Location), Since: p.At.Since}
+	}
 	return e.closedError()
 }
+
+func short(text string) string { return text[:min(len(text), maxName)] }
 
 // add gives an environment its number, and lists it if it has not ended meanwhile.
 func (l *list) add(e *environment) {
@@ -55,7 +61,7 @@ func (l *list) add(e *environment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	e.entry = entry{l.last, time.Now(), e.params.Kind == kindSpec}
+	e.entry = entry{number: l.last, at: time.Now(), spare: e.params.Kind == kindSpec}
 	if e.closed {
 		return
 	}
@@ -106,7 +112,7 @@ func (e *environment) isSpare() bool {
 func (e *environment) listing() wire.Listing {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	w := wire.Listing{Number: e.entry.number, Name: e.params.Name, Kind: e.params.Kind, Began: e.entry.at}
+	w := wire.Listing{Number: e.entry.number, Name: e.params.Name, Kind: e.params.Kind, Began: e.entry.at, At: e.entry.position}
 	for k, h := range e.hosts {
 		if h != nil && k != self {
 			w.Hosts = append(w.Hosts, h.name)

@@ -180,7 +180,7 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 	case wire.MethodHeal:
 		return answer(req, func(p wire.HealParams) (any, []*os.File, error) { return nil, nil, e.heal(p.Fault) })
 	case wire.MethodName:
-		return answer(req, func(p wire.NameParams) (any, []*os.File, error) { return nil, nil, e.used(p.Name) })
+		return answer(req, func(p wire.NameParams) (any, []*os.File, error) { return nil, nil, e.used(p) })
 	case wire.MethodHold:
 		return wire.Reply{}, errors.Join(req.Decode(nil), e.hold(ctx))
 	case wire.MethodRelease:

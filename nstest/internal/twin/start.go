@@ -41,8 +41,11 @@ type Plan struct {
 	// has returned.
 	Hold func(pid int) error
 
-	// Named is called, unless it is nil, when it is known what runs in the twin.
+	// Named is called, unless it is nil, when it is known what runs in the twin. It does not wait.
 	Named func(what string)
+
+	// At is called, unless it is nil, with where that is: with a text for people, and a place in the code. It does not wait.
+	At func(text, location string)
 
 	// Linger is called, unless it is nil, when a test in the twin has failed, before anything is cleaned up, or when the twin
 	// has ended badly. Everything waits until it has returned.
@@ -75,6 +78,7 @@ type Twin struct {
 	tell     func() string
 	test     string
 	named    func(what string)
+	at       func(text, location string)
 	linger   func(ctx context.Context, test, message string)
 	invite   func(test, message string)
 
@@ -95,7 +99,7 @@ type Twin struct {
 
 // Start starts a twin. Whatever it fails at, the environment is closed.
 func Start(p Plan) (_ *Twin, err error) {
-	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, invite: p.Invite, test: p.Test, named: p.Named, ended: make(chan struct{})}
+	t := &Twin{environment: p.Environment, Recorder: p.Recorder, collect: p.Collect, tell: p.Describe, linger: p.Linger, invite: p.Invite, test: p.Test, named: p.Named, at: p.At, ended: make(chan struct{})}
 	t.lingering, t.leave = context.WithCancel(context.Background())
 	defer func() {
 		err = errors.Join(err, p.Connection.Close())
@@ -217,6 +221,13 @@ func (t *Twin) Runs(what string) {
 	t.what.Store(&what)
 	if t.named != nil {
 		t.named(what)
+	}
+}
+
+// At notes where that is: at a step, a node or a subtest, and at a place in the code, "" if that is not known.
+func (t *Twin) At(text, location string) {
+	if t.at != nil {
+		t.at(text, location)
 	}
 }
 

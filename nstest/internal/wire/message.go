@@ -214,8 +214,19 @@ type SpawnResult struct {
 	PID  int // inside its PID namespace
 }
 
-// NameParams say what runs in an environment that was opened for a spec, whichever that would be. It is listed from then on.
-type NameParams struct{ Name string }
+// NameParams say what runs in an environment that was opened for a spec, whichever that would be: it is listed from the time on
+// when it has a name. They also say where that is.
+type NameParams struct {
+	Name string    // "" for the one that it has
+	At   *Position // nil for the one that is known
+}
+
+// A Position is where a spec or test is.
+type Position struct {
+	Text     string // the step, or else the kind of node, or a subtest; "" for nowhere in particular
+	Location string // file:line; "" if that is not known
+	Since    time.Time
+}
 
 // ProcParams name a process.
 type ProcParams struct{ Proc int }
@@ -354,6 +365,7 @@ type Listing struct {
 	Processes int
 	Memory    int64     // bytes of its processes; of what several share each has its part
 	Held      time.Time // when it began to wait for MethodRelease; zero if it does not
+	At        Position  // zero if nobody has said
 }
 
 // AttachParams name an environment of a keeper.

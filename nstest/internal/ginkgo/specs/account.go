@@ -50,16 +50,18 @@ func (s *session) awaitRecord() {
 	}
 }
 
-// recordNode writes the event of a node that begins. The function that it returns writes that of its end.
+// recordNode says that a node begins, and writes the event of that. The function that it returns writes that of its end.
 func (s *session) recordNode(in *insides) (ended func(state types.SpecState)) {
+	in.lock.Lock()
+	kind, text := as[types.NodeType](field(in.node, "NodeType")).String(), as[string](field(in.node, "Text"))
+	location := as[types.CodeLocation](field(in.node, "CodeLocation"))
+	in.lock.Unlock()
+	s.inNode = func() { s.twin.At(kind, position(location)) }
+	s.inNode()
 	if s.twin.Recorder == nil {
 		return func(types.SpecState) {}
 	}
-	in.lock.Lock()
-	text := as[types.NodeType](field(in.node, "NodeType")).String() + " " + as[string](field(in.node, "Text"))
-	location := as[types.CodeLocation](field(in.node, "CodeLocation"))
-	in.lock.Unlock()
-	e := record.Event{Time: time.Now(), Kind: record.KindNode, Text: strings.TrimSpace(text), Location: position(location)}
+	e := record.Event{Time: time.Now(), Kind: record.KindNode, Text: strings.TrimSpace(kind + " " + text), Location: position(location)}
 	s.twin.Record(e)
 	return func(state types.SpecState) {
 		now := time.Now()
@@ -68,8 +70,14 @@ func (s *session) recordNode(in *insides) (ended func(state types.SpecState)) {
 	}
 }
 
-// recordStep writes the event of a step. It happened when the twin says: what followed there may be in the record already.
+// recordStep says that a step begins or ends, and writes the event of that. It happened when the twin says: what followed there
+// may be in the record already.
 func (s *session) recordStep(step *types.SpecEvent) {
+	if step.SpecEventType == types.SpecEventByStart {
+		s.twin.At(step.Message, position(step.CodeLocation))
+	} else {
+		s.inNode()
+	}
 	if s.twin.Recorder == nil {
 		return
 	}

@@ -39,6 +39,8 @@ type session struct {
 	arrived    *event
 	arrivalErr error
 
+	inNode func() // says that it is in the running node, and at no step of it
+
 	lingers bool // after a failure of any of its specs, and Ginkgo knows
 
 	late atomic.Bool // the running node has not ended in time, and that is in the bundle
