@@ -29,7 +29,7 @@ type Env struct {
 	self   *Host
 	info   wire.OpenResult
 
-	held     atomic.Bool // somebody was asked to look at it
+	held     sync.Map // the tests after whose failure somebody was asked to look at it
 	mu       sync.Mutex
 	hosts    map[string]*Host
 	routers  map[string]*Router

@@ -36,10 +36,10 @@ func (e *Env) holdFor(tb TB) {
 	}
 }
 
-// hold tells people how to look at the environment in which a test has just failed, once. Then it waits, if it is to, until
+// hold tells people how to look at the environment in which a test has just failed, once a test. Then it waits, if it is to, until
 // somebody types Enter on the terminal or Ctrl-C, or releases the environment, or it has ended, or ctx.
 func (e *Env) hold(ctx context.Context, test, message string, wait bool) {
-	if e.held.Swap(true) {
+	if _, again := e.held.LoadOrStore(test, true); again {
 		return
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)

@@ -53,8 +53,9 @@ import (
 //
 // With NSTEST_HOLD=1 a spec that fails waits, before anything is cleaned up and after what DeferOnFailure has registered, and
 // says on the terminal how to look at its environment: by the command nstest. It goes on after Enter there, SIGINT, which
-// interrupts the suite too, or Release. A failed BeforeSuite does not wait. With --sleep-on-failure Ginkgo waits, and the same
-// is said. What is waited is none of a node's time, but counts for SpecTimeout, for the suite's --timeout and for -timeout.
+// interrupts the suite too, or Release. So does a suite node that fails in an environment, such as BeforeSuite. With
+// --sleep-on-failure Ginkgo waits, and the same is said. What is waited is none of a node's time, except for AfterSuite's, but
+// counts for SpecTimeout, for the suite's --timeout and for -timeout.
 //
 // NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger: see Current. NSTEST_SPARES=0 does without the
 // spare process that is otherwise prepared while a spec runs, so that the next one starts sooner.

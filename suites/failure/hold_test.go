@@ -13,7 +13,11 @@ import (
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest"
+	"github.com/hermetic-go/nstest/suites/internal/testprogram"
 )
+
+// A suite of which a variable says what fails.
+var held = testprogram.New("testdata/held")
 
 // A paused suite is one whose spec has failed and waits.
 type paused struct {
@@ -24,9 +28,9 @@ type paused struct {
 	kill func(sig os.Signal) error
 }
 
-func pause(t *testing.T, env []string, args ...string) *paused {
+func pause(t *testing.T, program *testprogram.Program, env []string, args ...string) *paused {
 	t.Helper()
-	cmd := kept.Command(t, env, append([]string{"-test.run=TestKept", "-ginkgo.no-color", "-ginkgo.seed=1"}, args...)...)
+	cmd := program.Command(t, env, append([]string{"-test.run=TestKept|TestHeld", "-ginkgo.no-color", "-ginkgo.seed=1"}, args...)...)
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +111,7 @@ func (p *paused) end() string {
 // A spec that fails waits before anything is cleaned up, and so does each attempt at it.
 func TestHold(t *testing.T) {
 	t.Parallel()
-	p := pause(t, []string{"NSTEST_HOLD=1"}, "-ginkgo.focus=for sure|in the end")
+	p := pause(t, kept, []string{"NSTEST_HOLD=1"}, "-ginkgo.focus=for sure|in the end")
 	var names []string
 	for _, step := range []string{"buying", "It", "It"} {
 		env := p.entrance()
@@ -132,10 +136,58 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// Whatever fails in an environment waits: a suite's own nodes, what is done once for an Ordered container, and each of its specs.
+func TestEverythingHolds(t *testing.T) {
+	t.Parallel()
+	for what, names := range map[string][]string{
+		"FAIL=set-up SETUP=plain":             {"Held"},
+		"FAIL=set-up SETUP=synchronized":      {"Held"},
+		"FAIL=clean-up SETUP=plain":           {"Held"},
+		"FAIL=tear-down":                      {"Held"},
+		"FAIL=tear-down SETUP=plain":          {"Held"},
+		"FAIL=set-up of the spec SETUP=plain": {"is a spec"},
+		"FAIL=spec SETUP=plain":               {"is a spec"},
+		"FAIL=before all":                     {"in order runs first"},
+		"FAIL=before each SETUP=synchronized": {"in order runs first", "in order runs second"},
+		"FAIL=order":                          {"in order runs first", "in order runs second"},
+		"FAIL=after all":                      {"in order runs second"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			var vars []string
+			for _, name := range []string{"FAIL", "SETUP"} {
+				_, rest, _ := strings.Cut(what, name+"=")
+				value, _, _ := strings.Cut(rest, " SETUP=")
+				vars = append(vars, name+"="+value)
+			}
+			focus := "" // on the first spec, whose environment is not made ahead, and has its name
+			if names[0] == "is a spec" {
+				focus = names[0]
+			}
+			p := pause(t, held, append(vars, "NSTEST_HOLD=1"), "-ginkgo.focus="+focus)
+			for range names {
+				env := p.entrance()
+				if out, err := env.Host("here").Command("hostname").Output(); string(out) != "here\n" || err != nil {
+					t.Errorf("hostname of here is %q, %v", out, err)
+				}
+				p.release(env)
+			}
+			out := p.end()
+			var said []string
+			for _, m := range regexp.MustCompile(`nstest: "(.*)" has failed: .*`).FindAllStringSubmatch(out, -1) {
+				said = append(said, m[1])
+			}
+			if !slices.Equal(said, names) || !strings.Contains(out, "as told") {
+				t.Errorf("waited for %q, want %q\n%s", said, names, out)
+			}
+		})
+	}
+}
+
 // Ginkgo waits by itself where it is asked to, and nstest says how to enter.
 func TestSleepOnFailure(t *testing.T) {
 	t.Parallel()
-	p := pause(t, nil, "-ginkgo.focus=for sure", "-ginkgo.sleep-on-failure=10m")
+	p := pause(t, kept, nil, "-ginkgo.focus=for sure", "-ginkgo.sleep-on-failure=10m")
 	env := p.entrance()
 	if out, err := env.Host("web").Command("hostname").Output(); string(out) != "web\n" || err != nil {
 		t.Errorf("hostname of web is %q, %v", out, err)
@@ -155,7 +207,7 @@ func TestSleepOnFailure(t *testing.T) {
 // Without either nobody waits.
 func TestNobodyWaits(t *testing.T) {
 	t.Parallel()
-	p := pause(t, nil, "-ginkgo.focus=for sure")
+	p := pause(t, kept, nil, "-ginkgo.focus=for sure")
 	if out := p.end(); strings.Contains(out, "# a shell where") {
 		t.Errorf("the suite says\n%s", out)
 	}

@@ -19,7 +19,7 @@ var (
 	raced = testprogram.New("testdata/broken", "-race")
 )
 
-func TestMain(m *testing.M) { os.Exit(testprogram.Main(m, plain, raced, specs, kept, planted)) }
+func TestMain(m *testing.M) { os.Exit(testprogram.Main(m, plain, raced, specs, kept, held, planted)) }
 
 // What is said of each, without stacks, where the last line is the program's.
 func TestPlainText(t *testing.T) {

@@ -95,15 +95,11 @@ func position(l types.CodeLocation) string {
 // fail notes that the twin has failed, as state says. It is called where the twin waits, before anything is cleaned up, or
 // where it has died.
 func (s *session) fail(spec *node, kind types.NodeType, state string, f types.Failure, goroutines func() []byte) {
-	test := s.original.description
-	if spec != nil {
-		test = spec.fullText()
-	}
 	message := f.Message
 	if f.ForwardedPanic != "" {
 		message += "\n" + f.ForwardedPanic
 	}
-	n := s.twin.Fail(test, record.Failure{
+	n := s.twin.Fail(s.name(spec), record.Failure{
 		Message: message, Location: position(f.Location), Node: kind.String(), State: state, Stack: f.Location.FullStackTrace,
 	}, goroutines)
 	if n == nil {

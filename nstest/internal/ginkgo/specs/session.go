@@ -96,6 +96,12 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 	detach()
 	if message != "" {
 		died(message)
+		if !s.over { // it has come to something else
+			if s.setupFailed() {
+				s.lingerNow(ctx, spec, message)
+			}
+			s.stop()
+		}
 		return true
 	}
 	s.awaitRecord()
@@ -165,7 +171,12 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 			s.fail(spec, kind, r.State.String(), r.Failure, func() []byte { return r.Goroutines })
 		}
 		s.twin.Failed()
-		s.twin.Invite(spec.fullText(), r.Failure.Message)
+		if !kind.Is(types.NodeTypesAllowedDuringCleanupInterrupt) { // Ginkgo does not pause where something is torn down
+			s.twin.Invite(s.name(spec), r.Failure.Message)
+		}
+		if kind.Is(suiteTeardown) {
+			s.lingerNow(ctx, spec, r.Failure.Message)
+		}
 	}
 	s.announce() // also of a node that was late, and then ended well: Ginkgo knows better
 	if r.State != types.SpecStatePassed {
@@ -207,7 +218,12 @@ func (s *session) awaitArrival() (e *event, err error) {
 	return e, err
 }
 
-// arrive waits for the twin to come to a node. Otherwise it says what is wrong.
+// setupFailed reports whether one of the suite's own nodes has failed in the twin.
+func (s *session) setupFailed() bool {
+	return s.setup != nil && s.setup.State.Is(types.SpecStateFailureStates)
+}
+
+// arrive waits for the twin to come to a node. Otherwise it says what is wrong, and the twin is of no use.
 func (s *session) arrive(id string, spec *node) string {
 	var e *event
 	var err error
@@ -225,7 +241,6 @@ func (s *session) arrive(id string, spec *node) string {
 	}
 	switch {
 	case e.Differs != nil:
-		s.stop()
 		container := tree.top
 		tree.top.walk(func(n *node) {
 			if n.id == e.Differs.Container {
@@ -241,10 +256,8 @@ func (s *session) arrive(id string, spec *node) string {
 		if f.ForwardedPanic != "" {
 			text += "\n" + f.ForwardedPanic
 		}
-		s.stop()
 		return fmt.Sprintf("%s passed for the suite and failed in the process of this spec, at %s:\n%s", s.setup.Kind, f.Location, text)
 	}
-	s.stop()
 	where := "has run all its nodes"
 	if e.At != nil {
 		where = fmt.Sprintf("is at node %s of spec %s", e.At.Node, e.At.Spec)
@@ -372,7 +385,7 @@ func (s *session) take(e *event) bool {
 			s.dump = nil
 		}
 	case e.Setup != nil:
-		if s.setup == nil || !s.setup.State.Is(types.SpecStateFailureStates) {
+		if !s.setupFailed() {
 			s.setup = e.Setup
 		}
 		s.original.mu.Lock()
@@ -458,7 +471,7 @@ func (s *session) endTwin() error {
 	}
 	_ = s.await(func(*event) bool { return false }) // until it has gone
 	err = s.twin.Stop()
-	if f := s.setup; f != nil && f.State.Is(types.SpecStateFailureStates) {
+	if f := s.setup; s.setupFailed() {
 		err = errors.Join(err, fmt.Errorf("%s failed in the process of %q, at %s:\n%s", f.Kind, s.unit.fullText(), f.Failure.Location, f.Failure.Message))
 	}
 	return err
