@@ -249,7 +249,7 @@ func (r *recording) Failed(test string, f record.Failure, goroutines func() []by
 		return nil
 	}
 	r.told[test] = true
-	return &twin.Notice{Path: b.Place(), Last: b.LastLines(redaction().Text)}
+	return &twin.Notice{Path: b.Place(), Last: b.LastLines(redaction().Text), Attachments: b.Attachments()}
 }
 
 // Move is part of twin.Recorder.

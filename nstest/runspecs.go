@@ -49,7 +49,8 @@ import (
 //     looks for leaked goroutines (gleak, goleak) needs a snapshot from before, taken in a node without a context.
 //
 // With NSTEST_KEEP=DIR in the environment a report entry "nstest bundle" of each spec that fails names a directory that
-// tells what happened: see the package's documentation.
+// tells what happened: see the package's documentation. In system-out of a report for JUnit its files are named as Jenkins and
+// GitLab want attachments to be: "[[ATTACHMENT|/path/topology.svg]]".
 //
 // With NSTEST_HOLD=1 a spec that fails waits, before anything is cleaned up and after what DeferOnFailure has registered, and
 // says on the terminal how to look at its environment: by the command nstest. It goes on after Enter there, SIGINT, which

@@ -134,6 +134,17 @@ const named = `  What processes have printed last:
     DIR/TIME-a_shop_fails__for_sure_
 `
 
+// attached is what system-out of a report for JUnit has of a bundle.
+func attached(bundle string) string {
+	return strings.ReplaceAll(`[[ATTACHMENT|DIR/BUNDLE/topology.svg]]
+[[ATTACHMENT|DIR/BUNDLE/manifest.json]]
+[[ATTACHMENT|DIR/BUNDLE/events.jsonl]]
+[[ATTACHMENT|DIR/BUNDLE/state.json]]
+[[ATTACHMENT|DIR/BUNDLE/goroutines.txt]]
+[[ATTACHMENT|DIR/BUNDLE/capture.pcapng]]
+`, "BUNDLE", bundle)
+}
+
 // With NSTEST_KEEP a spec that fails has a bundle, which all reports name. What else they say is what they say without.
 func TestSpecsAreKept(t *testing.T) {
 	reports := t.TempDir()
@@ -163,7 +174,11 @@ func TestSpecsAreKept(t *testing.T) {
 		}
 		var junit reporters.JUnitTestSuites
 		decode(t, reports+"/report.xml", xml.Unmarshal, &junit)
+		printed := map[string]string{}
 		for _, s := range junit.TestSuites[0].TestCases {
+			if s.SystemOut != "" {
+				printed[s.Name] = stamp.ReplaceAllString(strings.ReplaceAll(s.SystemOut, c.dir+"/", "DIR/"), "TIME")
+			}
 			if s.Properties != nil {
 				for _, p := range s.Properties.Properties {
 					entries["junit"] = append(entries["junit"], s.Name+"|"+p.Name)
@@ -171,10 +186,18 @@ func TestSpecsAreKept(t *testing.T) {
 			}
 		}
 		if c.dir == "" {
-			if len(entries) > 0 || strings.Contains(out, "bundle") {
-				t.Errorf("without bundles the reports have entries: %v", entries)
+			if len(entries)+len(printed) > 0 || strings.Contains(out, "bundle") {
+				t.Errorf("without bundles the reports have entries: %v %v", entries, printed)
 			}
 			continue
+		}
+		if diff := cmp.Diff(map[string]string{
+			"[It] a shop fails (for sure)":  attached("TIME-a_shop_fails__for_sure_"),
+			"[It] a shop passes in the end": attached("TIME-a_shop_passes_in_the_end") + attached("TIME-a_shop_passes_in_the_end-attempt-2"),
+			"[It] in order fails second":    attached("TIME-in_order_fails_second"),
+			"[It] in order fails third":     attached("TIME-in_order_fails_second"),
+		}, printed); diff != "" {
+			t.Errorf("what JUnit is told to attach (-want +got)\n%s", diff)
 		}
 		names, found := bundles(t, c.dir)
 		if diff := cmp.Diff(c.want, names); diff != "" {
@@ -224,6 +247,17 @@ func checkBundles(t *testing.T, found map[string]bundle) {
 	if len(m.Omitted) > 0 {
 		t.Errorf("omitted: %q", m.Omitted)
 	}
+	checkEvents(t, b)
+	if m := found["a_shop_passes_in_the_end-attempt-2"].manifest(t); m.Attempt != 2 || len(m.Failures) != 1 {
+		t.Errorf("the second attempt: %+v", m)
+	}
+	if m := found["in_order_fails_second"].manifest(t); m.Test != "in order fails second" || len(m.Failures) != 2 || m.Failures[1].Message != "third" {
+		t.Errorf("the Ordered container: %+v", m)
+	}
+}
+
+func checkEvents(t *testing.T, b bundle) {
+	t.Helper()
 	var told []string
 	for _, e := range b.events(t) {
 		if (e.Kind == "node" || e.Kind == "step" || e.Kind == "failure") && !strings.Contains(e.Location, "kept_test.go:") {
@@ -245,12 +279,6 @@ func checkBundles(t *testing.T, found map[string]bundle) {
 		"host|web|gone", "node|DeferCleanup (Each)|passed",
 	}, told); diff != "" {
 		t.Errorf("events (-want +got)\n%s", diff)
-	}
-	if m := found["a_shop_passes_in_the_end-attempt-2"].manifest(t); m.Attempt != 2 || len(m.Failures) != 1 {
-		t.Errorf("the second attempt: %+v", m)
-	}
-	if m := found["in_order_fails_second"].manifest(t); m.Test != "in order fails second" || len(m.Failures) != 2 || m.Failures[1].Message != "third" {
-		t.Errorf("the Ordered container: %+v", m)
 	}
 }
 

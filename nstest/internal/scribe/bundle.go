@@ -235,6 +235,20 @@ func (r *Bundle) Has(name string) bool {
 	return err == nil
 }
 
+// Attachments are the paths of files for people that the bundle has when it is complete; the one that a page shows, if it shows
+// one, comes first.
+func (r *Bundle) Attachments() (paths []string) {
+	for _, name := range []string{record.DrawingFile, record.ManifestFile, record.EventsFile, record.StateFile, record.GoroutinesFile} {
+		if r.Has(name) {
+			paths = append(paths, filepath.Join(r.Place(), name))
+		}
+	}
+	if r.Has(record.RingFiles[0]) { // of which it is made
+		paths = append(paths, filepath.Join(r.Place(), record.CaptureFile))
+	}
+	return paths
+}
+
 // WriteFile writes a file of the bundle.
 func (r *Bundle) WriteFile(name string, data []byte) error {
 	r.mu.Lock()

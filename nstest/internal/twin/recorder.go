@@ -41,6 +41,8 @@ type Recorder interface {
 type Notice struct {
 	Path string // its directory
 	Last string // what processes have printed last, for people; "" for nothing
+
+	Attachments []string // those of its files that a page about the test may show
 }
 
 // Fail notes a failure of this test in the twin, which waits before it cleans anything up: see Recorder.Failed.

@@ -145,8 +145,8 @@ func (s *session) goroutines() []byte {
 const entryName = "nstest bundle"
 
 // announce says where the bundle is, if that is to be said: in all of Ginkgo's reports, with what processes have printed
-// last. It is called while a node of the spec runs.
-func (s *session) announce() {
+// last, and in those for JUnit as Jenkins and GitLab want it for files that they are to show. It is called while a node of the spec runs.
+func (s *session) announce(in *insides) {
 	s.mu.Lock()
 	n, location := s.notice, s.noticed
 	s.notice = nil
@@ -158,6 +158,11 @@ func (s *session) announce() {
 		fmt.Fprintf(ginkgo.GinkgoWriter, "What processes have printed last:\n%s", n.Last)
 	}
 	ginkgo.AddReportEntry(entryName, n.Path, location, types.ReportEntryVisibilityFailureOrVerbose)
+	var b strings.Builder
+	for _, file := range n.Attachments {
+		fmt.Fprintf(&b, "[[ATTACHMENT|%s]]\n", file)
+	}
+	in.capture(b.String())
 }
 
 // endRecord completes the bundle, or removes it: the session has ended, which was bad if there is an error.

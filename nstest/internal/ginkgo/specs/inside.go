@@ -177,6 +177,14 @@ func (in *insides) emit(e types.SpecEvent) {
 	(*in.reporter).EmitSpecEvent(e)
 }
 
+// capture adds to what the spec has printed, which becomes system-out in a report for JUnit, and is on no console but that of
+// parallel processes.
+func (in *insides) capture(text string) {
+	in.lock.Lock()
+	defer in.lock.Unlock()
+	in.report.CapturedStdOutErr += text
+}
+
 // identify makes the report of the current spec say what the original's does.
 func (in *insides) identify(process, total, attempt int) {
 	in.lock.Lock()

@@ -72,7 +72,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		s.left.Store(false)
 	}
 	defer s.running.Unlock()
-	s.announce() // what there was to say when Ginkgo had given up the node before
+	s.announce(in) // what there was to say when Ginkgo had given up the node before
 	outcome := types.SpecStateFailed
 	failed := func(message string) {
 		in.set(types.SpecStateFailed, types.Failure{Message: message, Location: location})
@@ -80,7 +80,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 	died := func(message string) {
 		s.dead = spec
 		s.fail(spec, kind, "died", types.Failure{Message: message, Location: location}, s.twin.Output.Goroutines)
-		s.announce()
+		s.announce(in)
 		failed(message)
 	}
 	if s.arrival == nil && s.over { // else arrive says how it ended before its first node
@@ -178,7 +178,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 			s.lingerNow(ctx, spec, r.Failure.Message)
 		}
 	}
-	s.announce() // also of a node that was late, and then ended well: Ginkgo knows better
+	s.announce(in) // also of a node that was late, and then ended well: Ginkgo knows better
 	if r.State != types.SpecStatePassed {
 		in.set(r.State, r.Failure)
 	}
