@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	build "runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/ginkgo/specs"
@@ -42,8 +41,12 @@ func (e *Env) hold(ctx context.Context, test, message string, wait bool) {
 	if _, again := e.held.LoadOrStore(test, true); again {
 		return
 	}
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
-	defer stop()
+	if wait && interrupted.Load() {
+		return
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM)
+	defer signal.Stop(signals)
 	_ = e.call(ctx, wire.MethodName, wire.NameParams{Name: test}, nil) // or it may not be in the list yet
 	console, say := openConsole()
 	if console != nil {
@@ -64,9 +67,14 @@ func (e *Env) hold(ctx context.Context, test, message string, wait bool) {
 		}
 	case <-enter(console):
 		say(fmt.Sprintf("nstest: environment %s is released\n", e.ID()))
+	case <-signals:
+		interrupted.Store(true)
 	case <-ctx.Done():
 	}
 }
+
+// interrupted is that somebody who was to look has ended that by a signal, which means all tests of this program.
+var interrupted atomic.Bool
 
 // invitation says how to look at the environment.
 func (e *Env) invitation(test, message string, wait bool) string {
@@ -75,7 +83,7 @@ func (e *Env) invitation(test, message string, wait bool) string {
 	if first, _, _ := strings.Cut(strings.TrimSpace(message), "\n"); first != "" {
 		fmt.Fprintf(&b, ": %s", first)
 	}
-	nstest, id := command(), e.ID()
+	nstest, id := tool(), e.ID()
 	fmt.Fprintf(&b, "\nIts environment is as it was then. To look at it:\n")
 	line := func(arguments, what string) { fmt.Fprintf(&b, "  %-44s # %s\n", nstest+" "+arguments, what) }
 	line("enter "+id, "a shell where the test is")
@@ -112,27 +120,10 @@ func (e *Env) hostNames() []string {
 	return names
 }
 
-const commandPackage = "github.com/hermetic-go/nstest/cmd/nstest"
-
-// command is how nstest is called on this machine.
-func command() string {
-	if _, err := exec.LookPath("nstest"); err == nil {
-		return "nstest"
-	}
-	version := ""
-	if info, ok := build.ReadBuildInfo(); ok {
-		for _, m := range append(info.Deps, &info.Main) {
-			if strings.HasPrefix(commandPackage, m.Path+"/") && m.Path != "" && strings.HasPrefix(m.Version, "v") && m.Replace == nil {
-				version = "@" + m.Version
-			}
-		}
-	}
-	return "go run " + commandPackage + version
-}
-
 // openConsole opens the terminal that somebody may sit at, and is nil if there is none. say prints there: where "go test" has
-// several packages, it keeps to itself what tests print, until they have ended. It also prints to standard error, unless
-// that is a terminal itself.
+// several packages, it keeps to itself what tests print, until they have ended. Where it does not, what is printed to standard
+// error comes to the same terminal: so say prints to that as well only if this program is in the background, and perhaps nobody
+// sees the terminal.
 func openConsole() (console *os.File, say func(string)) {
 	console, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -140,7 +131,7 @@ func openConsole() (console *os.File, say func(string)) {
 	}
 	return console, func(text string) {
 		_, _ = io.WriteString(console, text)
-		if !isTerminal(os.Stderr) {
+		if !isForeground(console) && !isTerminal(os.Stderr) {
 			_, _ = io.WriteString(os.Stderr, text)
 		}
 	}
@@ -155,6 +146,17 @@ func isTerminal(f *os.File) bool {
 	return cerr == nil && err == nil
 }
 
+// isForeground reports whether this program is in the foreground of its terminal.
+func isForeground(console *os.File) bool {
+	raw, err := console.SyscallConn()
+	if err != nil {
+		return false
+	}
+	group := 0
+	cerr := raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
+	return cerr == nil && err == nil && group == unix.Getpgrp()
+}
+
 // enter has something when somebody types a line on the terminal. A program in the background reads none, or it would be
 // stopped.
 func enter(console *os.File) <-chan struct{} {
@@ -162,19 +164,10 @@ func enter(console *os.File) <-chan struct{} {
 		return nil
 	}
 	typed := make(chan struct{}, 1)
-	raw, err := console.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	foreground := func() bool {
-		group := 0
-		cerr := raw.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
-		return cerr == nil && err == nil && group == unix.Getpgrp()
-	}
 	go func() {
 		key := make([]byte, 1)
 		for {
-			if !foreground() {
+			if !isForeground(console) {
 				if console.SetReadDeadline(time.Now()) != nil {
 					return // it is closed
 				}

@@ -51,6 +51,20 @@ func TestHeld(t *testing.T) {
 		})
 	case "die":
 		Run(t, func(*testing.T, *Env) { os.Exit(3) })
+	case "several":
+		for _, name := range []string{"first", "second"} {
+			t.Run(name, func(t *testing.T) {
+				for _, name := range []string{"one", "other"} {
+					t.Run(name, func(t *testing.T) {
+						t.Parallel()
+						Run(t, func(t *testing.T, env *Env) {
+							t.Cleanup(func() { fmt.Println("cleaned up") })
+							t.Error("out of order")
+						})
+					})
+				}
+			})
+		}
 	case "pass":
 		Run(t, func(*testing.T, *Env) {})
 	}
@@ -68,7 +82,7 @@ type heldSuite struct {
 // runHeld runs a test that fails, on a terminal of its own or without one.
 func runHeld(t *testing.T, what string, terminal bool) *heldSuite {
 	t.Helper()
-	s := &heldSuite{t: t, cmd: exec.Command("/proc/self/exe", "-test.run=^TestHeld$", "-test.v")}
+	s := &heldSuite{t: t, cmd: exec.Command("/proc/self/exe", "-test.run=^TestHeld$", "-test.v", "-test.parallel=4")}
 	s.cmd.Env = append(os.Environ(), "NSTEST_HOLD=1", "NSTEST_TEST_HELD="+what)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if terminal {
@@ -201,6 +215,48 @@ func TestHoldEndsByHand(t *testing.T) {
 			s.see("cleaned up")
 			s.leave()
 		})
+	}
+}
+
+// Who has seen enough need not say so for each test.
+func TestInterruptEndsAllHolds(t *testing.T) {
+	t.Parallel()
+	s := runHeld(t, "several", false)
+	for range 2 {
+		id := s.see(` enter ([0-9]+\.[0-9]+) +# a shell where the test is`)[1]
+		for l := listed(t, id); l == nil || l.Held.IsZero(); l = listed(t, id) {
+		}
+	}
+	if err := s.cmd.Process.Signal(unix.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.leave(); strings.Count(out, "# a shell where") != 2 || strings.Count(out, "cleaned up") != 4 {
+		t.Errorf("the suite says\n%s", out)
+	}
+}
+
+// On a terminal the way in is shown once, although "go test" shows there what the tests print to their pipes, too.
+func TestInvitationIsShownOnce(t *testing.T) {
+	t.Parallel()
+	keys, tty := openPTY(t)
+	s := &heldSuite{t: t, keys: keys, out: bufio.NewReader(keys)}
+	s.cmd = exec.Command("/proc/self/exe", "-test.run=^TestHeld$", "-test.v")
+	s.cmd.Env = append(os.Environ(), "NSTEST_HOLD=1", "NSTEST_TEST_HELD=run")
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	var printed strings.Builder
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, &printed, &printed
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	s.invited()
+	if _, err := keys.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.see("is released")
+	s.leave()
+	if out := printed.String(); !strings.Contains(out, "cleaned up") || strings.Contains(out, "enter") || strings.Contains(out, "released") {
+		t.Errorf("beside the terminal the suite says\n%s", out)
 	}
 }
 

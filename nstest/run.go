@@ -56,8 +56,8 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 // is run twice.
 //
 // With NSTEST_HOLD=1 a test that fails waits when f has returned, before its cleanup functions, and says on the terminal how
-// to look at env: by the command nstest. It goes on after Enter there, SIGINT, or Release, and if its process has died it
-// waits too. The time of -timeout goes on: -timeout 0 has no end.
+// to look at env: by the command nstest. It goes on after Enter there or Release, or SIGINT, after which no test of the program
+// waits any more. If its process has died it waits too. The time of -timeout goes on: -timeout 0 has no end.
 //
 // # What is not as without it
 //

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,7 +31,11 @@ type paused struct {
 
 func pause(t *testing.T, program *testprogram.Program, env []string, args ...string) *paused {
 	t.Helper()
-	cmd := program.Command(t, env, append([]string{"-test.run=TestKept|TestHeld", "-ginkgo.no-color", "-ginkgo.seed=1"}, args...)...)
+	return pauseCommand(t, program.Command(t, env, append([]string{"-test.run=TestKept|TestHeld", "-ginkgo.no-color", "-ginkgo.seed=1"}, args...)...))
+}
+
+func pauseCommand(t *testing.T, cmd *exec.Cmd) *paused {
+	t.Helper()
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -211,4 +216,59 @@ func TestNobodyWaits(t *testing.T) {
 	if out := p.end(); strings.Contains(out, "# a shell where") {
 		t.Errorf("the suite says\n%s", out)
 	}
+}
+
+// plainTest is a test of somebody's module.
+const plainTest = `package theirs
+
+import (
+	"testing"
+
+	"github.com/hermetic-go/nstest/nstest"
+)
+
+func TestFails(t *testing.T) {
+	nstest.Run(t, func(t *testing.T, _ *nstest.Env) { t.Error("as told") })
+}
+`
+
+// The command that is said works, also where nothing is installed and go.mod replaces nstest, and from elsewhere.
+func TestTheCommandWorks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mod, sum := testprogram.Module(t, "example.test/theirs", "../..")
+	for name, content := range map[string]string{"go.mod": mod, "go.sum": sum, "theirs_test.go": plainTest} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testprogram.Go(t, dir, []string{"GOFLAGS="}, "test", "-c", "-o", "theirs", ".")
+	cmd := exec.Command("./theirs")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "NSTEST_HOLD=1")
+	p := pauseCommand(t, cmd)
+	env := p.entrance()
+	line := regexp.MustCompile(`(?m)^  (.* release ` + regexp.QuoteMeta(env.ID()) + `)$`)
+	for !line.MatchString(p.seen.String()) {
+		text, err := p.out.ReadString('\n')
+		p.seen.WriteString(text)
+		if err != nil {
+			t.Fatalf("nothing is said of how to release it (%v):\n%s", err, &p.seen)
+		}
+	}
+	said := line.FindStringSubmatch(p.seen.String())[1]
+	if !strings.HasPrefix(said, "go -C ") {
+		t.Logf("nstest is installed: %s", said)
+	}
+	for { // once it waits
+		cmd := exec.Command("sh", "-c", said)
+		cmd.Dir, cmd.Env = "/", append(os.Environ(), "GOFLAGS=")
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			break
+		}
+		if !strings.Contains(string(out), "nobody waits for that") {
+			t.Fatalf("%s: %v\n%s", said, err, out)
+		}
+	}
+	p.end()
 }

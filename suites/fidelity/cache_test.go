@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,24 +31,11 @@ func TestLooks(t *testing.T) {
 
 // The go command uses the result of a test again until something changes that the test has looked at inside.
 func TestCache(t *testing.T) {
-	dir, root := t.TempDir(), "../.."
+	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	abs, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := regexp.MustCompile(`(?m)^module .*$`).ReplaceAllString(string(mod), "module example.test/cached")
-	text += "\nrequire github.com/hermetic-go/nstest v0.0.0\n\nreplace github.com/hermetic-go/nstest => " + abs + "\n"
-	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	mod, sum := testprogram.Module(t, "example.test/cached", "../..")
 	// The go command does not trust a file that was written a moment ago.
 	write := func(name, content string, age time.Duration) {
 		t.Helper()
@@ -58,7 +44,7 @@ func TestCache(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, content := range map[string]string{"go.mod": text, "go.sum": string(sum), "cached_test.go": cached, "input": "one"} {
+	for name, content := range map[string]string{"go.mod": mod, "go.sum": sum, "cached_test.go": cached, "input": "one"} {
 		write(name, content, 2*time.Hour)
 	}
 	test := func(variable, want string, fromCache bool) {

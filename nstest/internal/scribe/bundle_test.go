@@ -275,7 +275,7 @@ func TestEventsAreBounded(t *testing.T) {
 
 func TestQuote(t *testing.T) {
 	for word, want := range map[string]string{"-run=.": "-run=.", "it's": `'it'\''s'`, "a b": "'a b'", "": "''", "$HOME": "'$HOME'"} {
-		if got := quote(word); got != want {
+		if got := Quote(word); got != want {
 			t.Errorf("%s: %s, want %s", word, got, want)
 		}
 	}

@@ -24,7 +24,7 @@ func Repeat(dir, run string, flags ...string) string {
 	words := []string{"cd", dir, "&&", "go", "test", "-count=1"}
 	words = append(append(append(words, built()...), "-run="+run, "."), flags...)
 	for i, w := range words {
-		words[i] = quote(w)
+		words[i] = Quote(w)
 	}
 	return strings.Join(words, " ")
 }
@@ -48,8 +48,8 @@ var built = sync.OnceValue(func() (flags []string) {
 
 var plain = regexp.MustCompile(`^([\w@%+=:,./-]+|&&)$`)
 
-// quote is a word for a shell.
-func quote(word string) string {
+// Quote is a word for a shell.
+func Quote(word string) string {
 	if plain.MatchString(word) {
 		return word
 	}
