@@ -48,7 +48,7 @@ var ErrNoBundle = errors.New("no bundle")
 func Open(path string) (*Bundle, error) {
 	b, err := open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open bundle %s: %w", path, withoutPath(err))
+		return nil, fmt.Errorf("open bundle %s: %w", path, record.Pathless(err))
 	}
 	return b, nil
 }
@@ -191,7 +191,7 @@ func (l files) Close() error {
 func (b *Bundle) File(path string) (*os.File, error) {
 	f, err := b.root.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0) // a FIFO has no writer to be waited for
 	if err != nil {
-		return nil, fmt.Errorf("open %s of the bundle: %w", path, withoutPath(err))
+		return nil, fmt.Errorf("open %s of the bundle: %w", path, record.Pathless(err))
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -225,7 +225,7 @@ func (b *Bundle) Files(dir string) ([]File, error) {
 		return err
 	})
 	if err != nil {
-		return out, fmt.Errorf("list %s of the bundle: %w", dir, withoutPath(err))
+		return out, fmt.Errorf("list %s of the bundle: %w", dir, record.Pathless(err))
 	}
 	return out, nil
 }
@@ -248,13 +248,4 @@ func (b *Bundle) decode(path string, most int64, v any) error {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	return nil
-}
-
-// withoutPath is an error without the path that its message has anyway.
-func withoutPath(err error) error {
-	var failed *fs.PathError
-	if errors.As(err, &failed) {
-		return failed.Err
-	}
-	return err
 }

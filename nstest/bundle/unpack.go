@@ -105,11 +105,11 @@ func unpack(root *os.Root, archive *tar.Reader) error {
 
 func unpackEntry(root *os.Root, name string, content io.Reader) error {
 	if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
-		return withoutPath(err)
+		return record.Pathless(err)
 	}
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return withoutPath(err)
+		return record.Pathless(err)
 	}
 	_, err = io.Copy(f, content)
 	return errors.Join(err, f.Close())

@@ -31,7 +31,7 @@ func Mounts(pid int) ([]record.Mount, []string) {
 		if gone(err) {
 			return nil, []string{"mounts: the host's init has ended"}
 		}
-		return nil, []string{fmt.Sprintf("mounts: %v", unwrapPath(err))}
+		return nil, []string{fmt.Sprintf("mounts: %v", record.Pathless(err))}
 	}
 	defer f.Close()
 	var notes []string

@@ -38,7 +38,7 @@ func (t *Table) Processes(pids []int, level int) (list []record.Process, numbers
 			}
 		}
 		if err != nil && !gone(err) {
-			notes = append(notes, fmt.Sprintf("a process: %v", unwrapPath(err)))
+			notes = append(notes, fmt.Sprintf("a process: %v", record.Pathless(err)))
 		}
 	}
 	slices.SortFunc(all, func(a, b seen) int { return a.process.PID - b.process.PID })
@@ -232,7 +232,7 @@ func (r *Reader) openFiles(pid int, d *Details) {
 		}
 	}
 	if err != nil && err != io.EOF && !gone(err) && !isEnding(pid) {
-		d.Notes = append(d.Notes, fmt.Sprintf("open files: %v", unwrapPath(err)))
+		d.Notes = append(d.Notes, fmt.Sprintf("open files: %v", record.Pathless(err)))
 	}
 	slices.SortFunc(d.Files, func(a, b record.OpenFile) int { return a.FD - b.FD })
 }
@@ -260,11 +260,4 @@ func socketInode(target string) (uint64, bool) {
 	}
 	inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
 	return inode, err == nil
-}
-
-func unwrapPath(err error) error {
-	if p, ok := err.(*os.PathError); ok {
-		return p.Err
-	}
-	return err
 }

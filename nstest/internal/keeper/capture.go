@@ -13,6 +13,7 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
 	"github.com/hermetic-go/nstest/nstest/internal/pcapfilter"
 	"github.com/hermetic-go/nstest/nstest/internal/pcapng"
+	"github.com/hermetic-go/nstest/nstest/internal/record"
 	"github.com/hermetic-go/nstest/nstest/internal/tap"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
@@ -133,7 +134,7 @@ func checkCaptureFile(file *os.File) error {
 // begin makes the file anew, and returns when its beginning is written: that there is no room for it is told at once.
 func (c *capture) begin(ctx context.Context, file *os.File, name string) (err error) {
 	if err := empty(file); err != nil {
-		return errors.Join(fmt.Errorf("empty the file: %w", unwrapPath(err)), file.Close())
+		return errors.Join(fmt.Errorf("empty the file: %w", record.Pathless(err)), file.Close())
 	}
 	c.sink = newSink(file)
 	if c.out, err = pcapng.NewWriter(c.sink, c.params.Limit, "nstest", "environment "+name); err == nil {

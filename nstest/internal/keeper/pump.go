@@ -134,7 +134,7 @@ func newPump(file *os.File) (*pump, error) {
 func reopen(fd int) (*os.File, error) {
 	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_WRONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, unwrapPath(err)
+		return nil, record.Pathless(err)
 	}
 	return f, nil
 }

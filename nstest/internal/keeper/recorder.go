@@ -257,7 +257,7 @@ func prepareRecordFiles(files []*os.File) error {
 	}
 	for _, f := range files[1:] {
 		if err := f.Truncate(0); err != nil {
-			return fmt.Errorf("empty the file: %w", unwrapPath(err))
+			return fmt.Errorf("empty the file: %w", record.Pathless(err))
 		}
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/hermetic-go/nstest/nstest/internal/record"
 )
 
 // A sink writes to a file in the background, so that a slow one keeps nobody waiting but who asks for that. One that has no file
@@ -132,7 +134,7 @@ func (s *sink) run() {
 		case s.shared:
 			at = s.end()
 		case emptied:
-			at, err = 0, unwrapPath(s.file.Truncate(0))
+			at, err = 0, record.Pathless(s.file.Truncate(0))
 		}
 		if err == nil {
 			n, err = s.write(b, at)
@@ -185,7 +187,7 @@ func (s *sink) write(b batch, at int64) (int64, error) {
 		}
 		n, err := s.file.Write(b.bytes[begin:b.ends[i]])
 		if err != nil {
-			return s.cut(b, begin+n, at), fmt.Errorf("write the file: %w", unwrapPath(err))
+			return s.cut(b, begin+n, at), fmt.Errorf("write the file: %w", record.Pathless(err))
 		}
 		begin = b.ends[i]
 	}
@@ -206,15 +208,6 @@ func (s *sink) cut(b batch, n int, at int64) int64 {
 	}
 	_ = s.file.Truncate(at + int64(n)) // the error is told that led to this
 	return int64(n)
-}
-
-// unwrapPath is an error without the path of a file that was handed over, which has none.
-func unwrapPath(err error) error {
-	var failed *os.PathError
-	if errors.As(err, &failed) {
-		return failed.Err
-	}
-	return err
 }
 
 // flush returns when everything was written that was taken when it was called, or could not be. Without a file it returns at once.

@@ -82,7 +82,7 @@ func replaceContents(file *os.File, b []byte) error {
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("write the file: %w", unwrapPath(err))
+		err = fmt.Errorf("write the file: %w", record.Pathless(err))
 	}
 	return errors.Join(err, file.Close())
 }
