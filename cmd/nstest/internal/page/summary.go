@@ -33,11 +33,17 @@ type report struct {
 	Findings             []finding
 }
 
+// killed is the state of a test of which nobody has written how it ended.
+const killed = "killed, or still running"
+
 // Add adds a bundle, whose own page is in a file beside the summary's; file is its name.
 func (s *Summary) Add(a *analysis.Analysis, file string) {
 	r := report{Manifest: a.Manifest, Href: (&url.URL{Path: "./" + file}).String()}
 	r.Test = analysis.Clip(cmp.Or(r.Test, "(a test without a name)"), maxName)
 	r.Suite, r.Package, r.State = analysis.Clip(r.Suite, maxName), analysis.Clip(r.Package, maxName), analysis.Clip(r.State, maxName)
+	if r.State == "running" {
+		r.State = killed
+	}
 	where := []string{r.Suite, r.Package}
 	if len(r.Failures) > 0 {
 		r.Message = analysis.Clip(r.Failures[0].Message, 2000)
@@ -100,7 +106,7 @@ func (s *Summary) Write(w io.Writer, version string) error {
 		Frequent, Slow         ranking
 		Errors                 []string
 	}{
-		Title: counted(len(s.reports), "failure") + " of " + counted(len(tests), "test"), Policy: policy(""), Version: version, CSS: template.CSS(css),
+		Title: s.title(len(tests)), Policy: policy(""), Version: version, CSS: template.CSS(css),
 		Reports: s.reports, Flaky: s.flaky(), Frequent: s.frequent(), Slow: s.slow(), Errors: s.errors,
 	}
 	if !first.IsZero() {
@@ -114,6 +120,24 @@ func (s *Summary) Write(w io.Writer, version string) error {
 		return fmt.Errorf("the template of the summary: %w", err)
 	}
 	return t.Execute(w, view)
+}
+
+// title counts what the reports are about: failures, and tests that were still running when everything was killed.
+func (s *Summary) title(tests int) string {
+	gone := 0
+	for _, r := range s.reports {
+		if r.State == killed {
+			gone++
+		}
+	}
+	var parts []string
+	if failed := len(s.reports) - gone; failed > 0 || gone == 0 {
+		parts = append(parts, counted(failed, "failure"))
+	}
+	if gone > 0 {
+		parts = append(parts, strconv.Itoa(gone)+" killed")
+	}
+	return strings.Join(parts, " and ") + " of " + counted(tests, "test")
 }
 
 func counted(n int, what string) string {
