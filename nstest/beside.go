@@ -38,7 +38,7 @@ func (r *recording) lookAt(tb TB) {
 	if notice == nil {
 		return
 	}
-	path := notice.Path
+	path := r.place(notice.Path)
 	if dir := artifactDir(tb); dir != "" {
 		path = r.Move(dir)
 	}

@@ -42,10 +42,6 @@ type recording struct {
 	complete bool
 }
 
-// Where hermetic specs and tests have the bundles of environments that they make themselves: among the files that are kept
-// in their own.
-const keepInside = "/run/nstest-keep"
-
 // defaultKeepLimit is how large a bundle may be, in bytes, if NSTEST_KEEP_LIMIT does not say.
 const defaultKeepLimit = 128 << 20
 
@@ -60,10 +56,10 @@ func keepDir() (string, error) {
 		return "", nil
 	}
 	if twin.This() != nil {
-		if err := os.MkdirAll(keepInside, 0o700); err != nil {
+		if err := os.MkdirAll(record.Inside, 0o700); err != nil {
 			return "", nil // an environment may be without such a directory
 		}
-		return keepInside, nil
+		return record.Inside, nil
 	}
 	path, err := filepath.Abs(dir)
 	if err == nil {
@@ -116,6 +112,9 @@ func (r *recording) Begin(m record.Manifest) error {
 	limits, lerr := keepLimits()
 	if err = errors.Join(err, lerr); err != nil || dir == "" {
 		return r.without(err)
+	}
+	if dir == record.Inside {
+		m.Of, _ = filepath.Rel(filepath.Join(record.FilesDir, record.Inside, "a bundle"), ".") // which is there
 	}
 	m.Began, m.Opened, m.Machine = time.Now(), r.opened, scribe.Machine(r.env.Rootless())
 	m.Attempt = max(m.Attempt, 1)
@@ -250,6 +249,23 @@ func (r *recording) Failed(test string, f record.Failure, goroutines func() []by
 	}
 	r.told[test] = true
 	return &twin.Notice{Path: b.Place(), Last: b.LastLines(redaction().Text), Attachments: b.Attachments()}
+}
+
+// Place is part of twin.Recorder.
+func (r *recording) Place() string {
+	if b := r.current(); b != nil {
+		return b.Place()
+	}
+	return ""
+}
+
+// place is where the bundle is when all is over, for whoever looks at what is said of it: one in a hermetic test's environment is
+// among the files of the test's own.
+func (r *recording) place(path string) string {
+	if self := twin.This(); self != nil && self.Bundle() != "" && filepath.Dir(path) == record.Inside {
+		return filepath.Join(self.Bundle(), record.FilesDir, path)
+	}
+	return path
 }
 
 // Move is part of twin.Recorder.

@@ -1,8 +1,6 @@
 package failure
 
 import (
-	"bufio"
-	"encoding/json"
 	"encoding/xml"
 	"os"
 	"os/exec"
@@ -22,73 +20,6 @@ import (
 
 // The specs and tests of which bundles are kept.
 var kept = testprogram.New("testdata/kept")
-
-// A manifest has those fields of a bundle's manifest.json that are looked at here, and an event those of a line of
-// events.jsonl.
-type (
-	manifest struct {
-		Test, State, Repeat string
-		Attempt             int
-		Began, Ended        time.Time
-		Hosts, Omitted      []string
-		Failures            []struct{ Message, Location, Node, State string }
-		Files               []struct{ Path, What string }
-	}
-	event struct {
-		Time                              time.Time
-		Kind, Text, State, Host, Location string
-		Args                              []string
-	}
-)
-
-// A bundle is a directory.
-type bundle string
-
-func (b bundle) manifest(t *testing.T) (m manifest) {
-	t.Helper()
-	decode(t, string(b)+"/manifest.json", json.Unmarshal, &m)
-	return m
-}
-
-func (b bundle) text(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(string(b), name))
-	if err != nil {
-		t.Error(err)
-	}
-	return string(data)
-}
-
-// events are those that are whole.
-func (b bundle) events(t *testing.T) (list []event) {
-	t.Helper()
-	for lines := bufio.NewScanner(strings.NewReader(b.text(t, "events.jsonl"))); lines.Scan(); {
-		var e event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			t.Fatalf("%v in %s", err, lines.Text())
-		}
-		list = append(list, e)
-	}
-	return list
-}
-
-// bundles are those in a directory, in the order of time, by their names without times.
-func bundles(t *testing.T, dir string) (names []string, found map[string]bundle) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found = map[string]bundle{}
-	for _, e := range entries {
-		name := strings.TrimPrefix(stamp.ReplaceAllString(e.Name(), ""), "-")
-		names = append(names, name)
-		found[name] = bundle(filepath.Join(dir, e.Name()))
-	}
-	return names, found
-}
-
-var stamp = regexp.MustCompile(`\d{8}-\d{6}\.\d{3}`)
 
 // What a Ginkgo report has of time and place.
 var elsewhere = regexp.MustCompile(` @ \d\d/\d\d/\d\d \d\d:\d\d:\d\d(\.\d+)?|(\[|in )[\d.]+ seconds\]?|/\S*/testdata/kept/|(_test\.go):\d+`)
@@ -321,11 +252,13 @@ func TestPlainTestsAreKept(t *testing.T) {
 		if status != 1 {
 			t.Errorf("exit status %d\n%s", status, text)
 		}
-		got, announced := map[string]string{}, map[string]string{}
+		got, within, announced := map[string]string{}, "", map[string]string{}
 		for _, e := range testprogram.Convert(t, text) {
 			switch {
 			case e.Action == "artifacts":
 				announced[e.Test] = e.Path
+			case strings.Contains(e.Output, "nstest bundle: ") && strings.HasSuffix(e.Output, "-sibling\n"):
+				within = place.FindString(e.Output)
 			case strings.Contains(e.Output, "nstest bundle: ") && place.MatchString(e.Output):
 				got[e.Test] = place.FindString(e.Output)
 			}
@@ -355,12 +288,19 @@ func TestPlainTestsAreKept(t *testing.T) {
 		if want := []string{"TestPlain/sub: kept_test.go: no such goods", "kept_test.go: sold nothing"}; !slices.Equal(messages, want) {
 			t.Errorf("failures %q, want %q", messages, want)
 		}
-		within := got["TestWithin"] + "/files/run/nstest-keep/*-sibling/manifest.json"
+		// That of an environment in a hermetic test is where it is said to be, and among the files of the test's own.
+		inner, outer := bundle(within).manifest(t), bundle(got["TestWithin"]).manifest(t)
+		further := []string{"files/run/nstest-keep/" + filepath.Base(within)}
 		if artifacts {
-			within = announced["TestWithin"] + "/*-sibling/manifest.json"
+			further = nil
+			if filepath.Dir(within) != announced["TestWithin"] || inner.Of != "" {
+				t.Errorf("%s: the artifacts are in %s, %+v", within, announced["TestWithin"], inner)
+			}
+		} else if filepath.Join(within, inner.Of) != got["TestWithin"] {
+			t.Errorf("%s is one of %s, want %s", within, inner.Of, got["TestWithin"])
 		}
-		if found, err := filepath.Glob(within); err != nil || len(found) != 1 {
-			t.Errorf("an environment in a hermetic test: %q, %v", found, err)
+		if inner.Test != "sibling" || !slices.Equal(outer.Further, further) {
+			t.Errorf("an environment in a hermetic test: %+v, and %q; want %q", inner, outer.Further, further)
 		}
 	}
 }
@@ -490,5 +430,23 @@ func TestRedactedBundles(t *testing.T) {
 		if _, perr := os.Stat(string(b) + "/capture.pcapng"); (err == nil) != (redact == "") || perr == nil && redact != "" {
 			t.Errorf("REDACT=%s: files: %v, packets: %v", redact, err, perr)
 		}
+	}
+}
+
+// The bundle of an environment that a spec has made is where it is said to be, also where the spec's own was named anew.
+func TestBundleInABundle(t *testing.T) {
+	dir := t.TempDir()
+	out, status := held.Run(t, []string{"NSTEST_KEEP=" + dir, "FAIL=within"}, "-test.run=TestHeld", "-ginkgo.no-color")
+	said := regexp.MustCompile(`nstest bundle: (\S+-sibling)\n`).FindStringSubmatch(out)
+	if status != 1 || said == nil {
+		t.Fatalf("exit status %d\n%s", status, out)
+	}
+	_, found := bundles(t, dir)
+	inner, outer := bundle(said[1]), found["in_order_runs_second"]
+	if m := inner.manifest(t); m.Test != "sibling" || filepath.Join(said[1], m.Of) != string(outer) {
+		t.Errorf("%s has %+v, want one of %s", inner, m, outer)
+	}
+	if m := outer.manifest(t); !slices.Equal(m.Further, []string{"files/run/nstest-keep/" + filepath.Base(said[1])}) {
+		t.Errorf("%s has %q, want %s", outer, m.Further, inner)
 	}
 }

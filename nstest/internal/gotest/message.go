@@ -18,7 +18,12 @@ type call struct {
 	Number int
 }
 
-// A stage is how far a twin has come. It waits for an answer, an empty message, before it goes on.
+// An answer lets a twin go on.
+type answer struct {
+	Bundle string // its path, "" if there is none
+}
+
+// A stage is how far a twin has come. It waits for an answer before it goes on.
 type stage struct {
 	Name    stageName
 	Failed  bool

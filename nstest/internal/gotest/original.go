@@ -133,7 +133,7 @@ func (o *original) converse() {
 		o.twin.Output.Flush()
 		o.recordStage(s)
 		o.enter(s)
-		_ = o.twin.Link.Send(struct{}{})
+		_ = o.twin.Link.Send(answer{Bundle: o.twin.Place()})
 	}
 	state, err := o.twin.Wait()
 	o.end(state, errors.Join(err, o.twin.Stop()))

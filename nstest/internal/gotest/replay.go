@@ -109,8 +109,17 @@ func (r *replay) log(line string) {
 	defer r.mu.Unlock()
 	if n := r.speaker(); n != nil {
 		n.logged(line)
-		r.do(n, func() { _, _ = io.WriteString(n.t.Output(), line) })
+		r.do(n, func() { _, _ = io.WriteString(n.t.Output(), r.outside(line)) })
 	}
+}
+
+// outside is a line with the path of a bundle that people can open, where it is in a directory for artifacts.
+func (r *replay) outside(line string) string {
+	const says = "nstest bundle: "
+	for _, a := range r.artifacts {
+		line = strings.Replace(line, says+a.inside+"/", says+a.outside+"/", 1)
+	}
+	return line
 }
 
 // print is part of listener.

@@ -127,11 +127,12 @@ func (i *insider) run(t *testing.T, f func()) {
 
 // tell says how far the test has come, and waits until the original has taken note.
 func (i *insider) tell(s stage) {
-	var answer struct{}
+	var a answer
 	if s.Failed && i.job.Record {
 		s.Goroutines = twin.Stacks()
 	}
-	if i.link.Send(s) != nil || i.link.Receive(&answer) != nil {
+	if i.link.Send(s) != nil || i.link.Receive(&a) != nil {
 		os.Exit(2) // the original has ended
 	}
+	twin.This().SetBundle(a.Bundle)
 }

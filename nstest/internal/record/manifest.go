@@ -22,6 +22,8 @@ type Manifest struct {
 	Failures []Failure `json:"failures,omitempty"` // the first one is what the bundle is about
 	Machine  Machine   `json:"machine"`
 	Hosts    []string  `json:"hosts,omitempty"`
+	Of       string    `json:"of,omitempty"`      // of an environment that a hermetic test has made: the test's own bundle, from this one's directory
+	Further  []string  `json:"further,omitempty"` // the bundles of such environments, from this one's directory
 	Files    []File    `json:"files,omitempty"`   // what else is in the bundle
 	Omitted  []string  `json:"omitted,omitempty"` // what is not, and why, a sentence each
 }
@@ -68,6 +70,10 @@ const (
 	FilesDir       = "files"          // what the test has left in /tmp, /var/tmp, /run and /dev/shm
 	CoresDir       = "cores"          // core dumps, and the programs that made them
 )
+
+// Inside is where hermetic specs and tests have the bundles of environments that they make themselves: among the files that are
+// kept in their own.
+const Inside = "/run/nstest-keep"
 
 // RingFiles are where packets are while the test runs, in one of them after the other. The end makes CaptureFile of them.
 var RingFiles = [2]string{"packets-0.pcapng", "packets-1.pcapng"}

@@ -177,6 +177,7 @@ func (r *Bundle) Move(parent string) error {
 	default:
 		return err
 	}
+	r.manifest.Of = "" // it is not among the files of another one
 	return nil
 }
 

@@ -56,6 +56,12 @@ func (r *Bundle) Complete(redact Redaction) error {
 		}
 	}
 	r.manifest.Files = r.files()
+	for _, f := range r.manifest.Files {
+		dir, name := filepath.Split(f.Path)
+		if name == record.ManifestFile && filepath.Dir(filepath.Clean(dir)) == filepath.Join(record.FilesDir, record.Inside) {
+			r.manifest.Further = append(r.manifest.Further, filepath.Clean(dir))
+		}
+	}
 	if text := redact.Text; text != nil {
 		r.redactManifest(text)
 	}

@@ -26,6 +26,9 @@ type Recorder interface {
 	// once for each test, or nil.
 	Failed(test string, f record.Failure, goroutines func() []byte) *Notice
 
+	// Place is where the bundle is, "" if there is none.
+	Place() string
+
 	// Move moves the bundle below this directory, and returns where it is then.
 	Move(dir string) (path string)
 
@@ -62,6 +65,14 @@ func (t *Twin) Record(e record.Event) {
 	if t.Recorder != nil {
 		t.Recorder.Event(e)
 	}
+}
+
+// Place is where the bundle is, "" if there is none.
+func (t *Twin) Place() string {
+	if t.Recorder == nil {
+		return ""
+	}
+	return t.Recorder.Place()
 }
 
 // EndRecord completes the bundle, or removes it; the twin has ended.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,18 @@ type Self struct {
 	Environment *os.File // the connection to the keeper; who takes it closes it
 
 	stdout, stderr *os.File
+	bundle         atomic.Pointer[string]
+}
+
+// SetBundle notes where the bundle of what runs here is, for whoever is outside; "" if there is none.
+func (s *Self) SetBundle(path string) { s.bundle.Store(&path) }
+
+// Bundle is what SetBundle has noted last.
+func (s *Self) Bundle() string {
+	if path := s.bundle.Load(); path != nil {
+		return *path
+	}
+	return ""
 }
 
 var self *Self

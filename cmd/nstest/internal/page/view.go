@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +125,10 @@ func (v *view) facts() {
 		add("Machine", fmt.Sprintf("Linux %s, %s, %d CPUs, %s", k.Kernel, k.Arch, k.CPUs, k.Mode))
 	}
 	add("Go", m.Machine.Go)
+	if m.Of != "" {
+		add("Made by the test of", filepath.Join(v.Path, m.Of))
+	}
+	add("Further environments", strings.Join(m.Further, " "))
 }
 
 func round(d time.Duration) string {

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/onsi/ginkgo/v2/types"
+
+	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
 // activity is a node that runs.
@@ -29,6 +31,7 @@ func (p *performer) run(ctx context.Context, in *insides, here place, body func(
 	p.mu.Unlock()
 	p.send(event{At: &here})
 	ahead := <-p.goAhead
+	twin.This().SetBundle(ahead.Bundle)
 	in.identify(p.job.Process, p.job.Total, ahead.Attempt)
 	if left != nil {
 		in.amend(left.State, left.Message)

@@ -35,6 +35,7 @@ type job struct {
 type goOn struct {
 	Node    string // the one that the original has come to; "" to end
 	Attempt int
+	Bundle  string // its path, "" if there is none
 }
 
 // cancel says how a node ends that did not end in time.

@@ -118,7 +118,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		_ = s.twin.Link.Send(order{Cancel: c})
 	})
 	defer attach(ctx, s.report)()
-	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts}}); err == nil && kind == types.NodeTypeIt {
+	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts, Bundle: s.twin.Place()}}); err == nil && kind == types.NodeTypeIt {
 		defer s.original.settle(s.config)()
 	}
 	node, _, _ := in.running()

@@ -58,6 +58,12 @@ var _ = Describe("in order", Ordered, ContinueOnFailure, func() {
 	BeforeAll(func() { at("before all") })
 	BeforeEach(func() { at("before each") })
 	It("runs first", func() { at("order") })
-	It("runs second", func() { at("order") })
+	It("runs second", func() {
+		at("order")
+		if os.Getenv("FAIL") == "within" {
+			nstest.New(GinkgoTB(), nstest.Config{Name: "sibling"})
+			at("within")
+		}
+	})
 	AfterAll(func() { at("after all") })
 })
