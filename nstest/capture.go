@@ -51,8 +51,12 @@ const defaultCaptureLimit = 256 << 20
 // the keeper itself was killed, may find the last one cut.)
 //
 // Each packet is there where it leaves a host and where it arrives: as one of the interface "web/eth0" or "db/eth0", outbound
-// or inbound. What a host sends and nobody gets is there once. Names of hosts are in the file, for readers to show. Packets
-// larger than the MTU are what the hosts' kernels hand to each other in one piece (segmentation offload, as on any veth).
+// or inbound. What a host sends and nobody gets is there once, but for what a partition drops, which is there once more: as of
+// the interface "lan/switch", with a comment that says which fault it was ("dropped on the way from web to db: fault 1: partition
+// of web | db"), where the kernel can log that (CONFIG_NFT_LOG, CONFIG_NETFILTER_NETLINK_LOG). When a fault begins or is healed,
+// or a link changes, the next packet of the capture has a comment on it: in Wireshark frame.comment shows all of them.
+//
+// Names of hosts are in the file, for readers to show. Packets larger than the MTU are what the hosts' kernels hand to each other in one piece (segmentation offload, as on any veth).
 //
 // What a host sends to itself passes no cable, and is not captured.
 type Capture struct {

@@ -105,10 +105,9 @@ type http2Side struct {
 	broken bool   // nobody knows where a frame begins
 	lost   bool   // what HPACK has remembered is not known
 
-	block   []byte // the frames of a list of headers that is not complete
-	streams uint32 // whose it is
-	in      bytes.Buffer
-	framer  *http2.Framer
+	block  []byte // the frames of a list of headers that is not complete
+	in     bytes.Buffer
+	framer *http2.Framer
 }
 
 func newHTTP2() *http2Conn {
