@@ -7,6 +7,7 @@ type bytesInOrder struct {
 	began bool
 	next  uint32 // the number of the byte that is expected
 	later []part // that have come before others, in their order
+	last  *Packet
 }
 
 // A part is a segment: the beginning of its bytes, as far as the capture has it.
@@ -43,6 +44,10 @@ func (o *bytesInOrder) end(use func(missing int, data []byte, packet *Packet)) {
 func (o *bytesInOrder) take(use func(missing int, data []byte, packet *Packet)) {
 	p := o.later[0]
 	o.later = slices.Delete(o.later, 0, 1)
+	if o.last == nil || p.packet.Time.After(o.last.Time) {
+		o.last = p.packet
+	}
+	p.packet = o.last // what has waited for others is known when they have come
 	missing := int(int32(p.seq - o.next))
 	if known := -missing; known > 0 { // sent again, at least in part
 		if known >= p.length {
