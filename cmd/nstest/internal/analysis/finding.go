@@ -19,7 +19,19 @@ type Finding struct {
 	Item   int    // of Analysis.Items, -1 = none
 	Host   string // whose State has it; "" = none
 	Table  string // of the state, such as "mounts"
+	// Follows is set of what another finding explains: such are after all others.
+	Follows bool
+
+	rank rank
 }
+
+// A rank puts findings in order that are equally bad.
+type rank int
+
+const (
+	plain  rank = iota
+	causes      // it makes others happen, and nothing that is recorded makes it happen
+)
 
 // InForce is how the titles of faults begin that were in force when the test failed.
 const InForce = "In force: "
@@ -46,15 +58,28 @@ func (a *Analysis) find(events []bundle.Event) []Finding {
 	f.queries()
 	f.drops()
 	f.state()
-	f.locks()
+	f.hangs()
+	f.goroutines()
+	f.follow()
 	slices.SortStableFunc(f.list, func(x, y Finding) int {
-		return cmp.Or(cmp.Compare(y.force(), x.force()), cmp.Compare(y.Level, x.Level))
+		return cmp.Or(after(x.Follows, y.Follows), cmp.Compare(y.force(), x.force()), cmp.Compare(y.Level, x.Level), cmp.Compare(y.rank, x.rank))
 	})
 	if over := len(f.list) - maxFindings; over > 0 {
 		f.list = f.list[:maxFindings]
 		a.note("%d more things that stand out are not shown", over)
 	}
 	return f.list
+}
+
+// after puts what is false before what is true.
+func after(x, y bool) int {
+	switch {
+	case x == y:
+		return 0
+	case x:
+		return 1
+	}
+	return -1
 }
 
 // A finder collects findings. What is seen several times is one.
@@ -135,12 +160,36 @@ func (f *finder) processes(events []bundle.Event) {
 		if i.Time.UnixNano() > failed && level != Bad { // the test's clean-up
 			continue
 		}
-		f.seen(level, n, i.Host+": "+Clip(i.Text, 160), f.lastWords(events, i.Process))
+		detail := f.lastWords(events, i.Process)
+		if killed := f.untilKilled(i); killed != "" {
+			detail = strings.TrimSuffix(killed+"; "+detail, "; ")
+		}
+		f.seen(level, n, i.Host+": "+Clip(i.Text, 160), detail)
 	}
 	if c := f.cgroup(); c != nil && c.OOMKills > 0 {
 		f.add(Finding{Level: Bad, Title: "The kernel has killed processes for lack of memory",
-			Detail: fmt.Sprintf("%s of %s in use", size(c.Memory), size(c.Limit)), Count: c.OOMKills, Item: -1})
+			Detail: fmt.Sprintf("%s of %s in use", size(c.Memory), size(c.Limit)), Count: c.OOMKills, Item: -1, rank: causes})
 	}
+}
+
+// untilKilled is what a process did that was told to end, "" if it was not.
+func (f *finder) untilKilled(end Item) string {
+	if end.Process == 0 || !strings.Contains(end.Text, "signal: killed") && !strings.Contains(end.Text, "signal: terminated") {
+		return ""
+	}
+	var text string
+	for _, i := range f.a.Items {
+		if i.Process != end.Process {
+			continue
+		}
+		switch {
+		case i.Kind == Process && i.Took > 0:
+			text = "it had run for " + since(int64(i.Took))
+		case i.Kind == Note:
+			text += "; " + i.Text
+		}
+	}
+	return text
 }
 
 func (f *finder) cgroup() *bundle.Cgroup {
@@ -190,7 +239,7 @@ func (f *finder) conns() {
 		to := fmt.Sprintf("%s → %s:%d", c.From, c.To, c.Server.Port())
 		switch c.State {
 		case traffic.Refused:
-			f.seen(Bad, item, "Refused: "+to, "RST in answer to SYN: nobody listened there, or a firewall rejects")
+			f.refused(c, item)
 		case traffic.Unreachable:
 			f.seen(Bad, item, "Unreachable: "+to, "ICMP in answer to SYN: "+c.Reason)
 		case traffic.Unanswered:

@@ -148,7 +148,11 @@ func (f *finder) counters(h bundle.HostState) {
 	for _, c := range h.Counters {
 		where := strings.ToLower(c.Where)
 		if c.Packets > 0 && (strings.Contains(where, "drop") || strings.Contains(where, "reject")) {
-			f.inState(Bad, h.Name, "counters", fmt.Sprintf("%s: the firewall has dropped %d packets", h.Name, c.Packets), c.Where)
+			what := "dropped"
+			if !strings.Contains(where, "drop") {
+				what = "rejected"
+			}
+			f.inState(Bad, h.Name, "counters", fmt.Sprintf("%s: the firewall has %s %d packets", h.Name, what, c.Packets), c.Where)
 		}
 	}
 	for _, s := range h.Kernel {
@@ -162,7 +166,10 @@ func (f *finder) counters(h bundle.HostState) {
 // interfaces finds cables that are pulled and packets that the host has dropped.
 func (f *finder) interfaces(h bundle.HostState) {
 	for _, i := range h.Interfaces {
-		if i.State == "down" || i.State == "lowerlayerdown" {
+		switch {
+		case i.Down && i.Network != "":
+			f.inState(Bad, h.Name, "interfaces", fmt.Sprintf("%s: %s is down", h.Name, i.Name), "set down by the host itself, as ip link set down does: it has no way into network "+i.Network)
+		case i.State == "down" || i.State == "lowerlayerdown":
 			f.inState(Odd, h.Name, "interfaces", fmt.Sprintf("%s: %s is down", h.Name, i.Name), i.State)
 		}
 		if i.RxDropped+i.TxDropped >= manyDropped || i.RxErrors+i.TxErrors > 0 {

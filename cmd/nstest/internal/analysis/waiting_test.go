@@ -81,7 +81,7 @@ func TestRequestsOfHTTP2(t *testing.T) {
 		server.send(t, 720*ms, 1, true, ":status", "200")
 	})
 	same(t, "findings", findings(a), []string{
-		"bad No answer: web → api: GET /never HTTP/2 ×1 (the client had waited for 300ms) -> http at 30ms",
+		"bad No answer: web → api: GET /never HTTP/2 ×1 (api had not answered when web hung up after 300ms) -> http at 30ms",
 		"odd gRPC UNAVAILABLE: no db (/shop.Cart/Get): api → web ×1 () -> http at 70ms",
 		"odd HTTP/2 503 Service Unavailable: api → web ×1 () -> http at 90ms",
 		"odd HTTP/2 RST_STREAM CANCEL (/never): web → api ×1 () -> http at 330ms",
