@@ -143,7 +143,7 @@ func TestRecordOfEvents(t *testing.T) {
 		"link web lan MTU 1400",
 		"link web b added as eth1",
 		"link web b removed",
-		"note web the firewall of host web was replaced",
+		"note web the firewall of host web was replaced: allow everything",
 		"start web false",
 		"host web gone",
 	}
@@ -194,6 +194,56 @@ func TestRecordOfWhatIsKilled(t *testing.T) {
 	}
 	if x := exits[0]; x.State != "signal: killed" || x.OOM || x.Took <= 0 || x.Process != starts[0].Process || x.PID != cmd.Process.Pid || starts[0].PID != x.PID {
 		t.Errorf("started %v, ended %v", starts[0], x)
+	}
+}
+
+// What a process does that is killed, and its children, is written down before that.
+func TestRecordOfWhatWasDoneBeforeAKill(t *testing.T) {
+	dir := t.TempDir()
+	env := New(t, Config{})
+	recorded(t, env, dir, wire.RecordParams{Limit: 1 << 20})
+	web := env.Host("web")
+	cmd := web.Command("sh", "-c", "mkfifo /run/a; echo waits; read x </run/a")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = out.Read(make([]byte, 10))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid)
+	for state := ""; state != "S"; {
+		stat, err := web.Command("cat", stat).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		state = strings.Fields(string(stat))[2]
+	}
+	began := time.Now()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	over := time.Now()
+	if err := env.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("before it was killed: sh (%d) waits in open(/run/a)", cmd.Process.Pid)
+	said := false
+	for _, e := range events(t, dir) {
+		if e.Process != 1 {
+			continue
+		}
+		said = said || e.Kind == record.KindNote && e.Text == want
+		if e.Kind == record.KindExit && (e.Time.Before(began) || e.Time.After(over)) {
+			t.Errorf("it has ended at %v, and was killed between %v and %v", e.Time, began, over)
+		}
+	}
+	if !said {
+		t.Errorf("%q is not in %v", want, events(t, dir))
 	}
 }
 

@@ -67,7 +67,7 @@ type Details struct {
 type Reader struct {
 	files int
 
-	// Cautious leaves the arguments unread, which are in the memory of the processes: where a file system that is served from
+	// Cautious leaves the arguments and paths unread, which are in the memory of the processes: where a file system that is served from
 	// inside may be mapped there, reading them can take for ever.
 	Cautious bool
 }
@@ -79,7 +79,7 @@ func (r *Reader) Details(pid int, state string) Details {
 		d.Args = arguments(pid)
 	}
 	if state == "S" || state == "D" {
-		d.Waits = waits(pid, state)
+		d.Waits = waits(pid, state, r.Cautious)
 	}
 	if state != "Z" {
 		r.openFiles(pid, &d)

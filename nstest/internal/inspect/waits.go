@@ -1,16 +1,25 @@
 package inspect
 
 import (
+	"bytes"
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
 
 // waits says in what a process waits: its system call, with the file where that is the first argument, or a function of the kernel.
-func waits(pid int, state string) string {
-	call := systemCall(pid)
+// The path of a file that it opens is in its memory, and not looked for by the cautious.
+func waits(pid int, state string, cautious bool) string {
+	call, path := systemCall(pid)
+	if call == "open" && path != 0 && !cautious {
+		if name := textAt(pid, path); name != "" {
+			call += "(" + clip(name) + ")"
+		}
+	}
 	if call != "" && state != "D" {
 		return call
 	}
@@ -27,28 +36,68 @@ func waits(pid int, state string) string {
 	return call + " in " + function
 }
 
-func systemCall(pid int) string {
-	b, err := os.ReadFile(procPath(pid, "syscall"))
+// textAt is the text that ends in a zero byte at an address of a process; "" if it cannot be read, or has line breaks.
+func textAt(pid int, at int64) string {
+	mem, err := os.Open(procPath(pid, "mem"))
 	if err != nil {
 		return ""
 	}
+	defer mem.Close()
+	b := make([]byte, 0, mostPath)
+	for len(b) < mostPath { // up to the end of the page, behind which there may be nothing
+		n := min(mostPath-len(b), os.Getpagesize()-int(at+int64(len(b)))%os.Getpagesize())
+		part := b[len(b) : len(b)+n]
+		if _, err := mem.ReadAt(part, at+int64(len(b))); err != nil {
+			return ""
+		}
+		if end := bytes.IndexByte(part, 0); end >= 0 {
+			text := string(b[:len(b)+end])
+			if strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) {
+				return ""
+			}
+			return text
+		}
+		b = b[:len(b)+n]
+	}
+	return ""
+}
+
+// mostPath is the length of the longest path, with its zero byte.
+const mostPath = unix.PathMax
+
+// systemCall names the system call that a process is in, and where in its memory the path is that it opens.
+func systemCall(pid int) (name string, path int64) {
+	b, err := os.ReadFile(procPath(pid, "syscall"))
+	if err != nil {
+		return "", 0
+	}
 	f := strings.Fields(string(b))
-	if len(f) < 2 || f[0] == "-1" {
-		return "" // it is in none
+	if len(f) < 3 || f[0] == "-1" {
+		return "", 0 // it is in none
 	}
 	number, err := strconv.Atoi(f[0])
 	if err != nil {
-		return ""
+		return "", 0
 	}
+	argument := f[1]
+	if number == unix.SYS_OPENAT || number == unix.SYS_OPENAT2 {
+		argument = f[2]
+	}
+	path, _ = strconv.ParseInt(strings.TrimPrefix(argument, "0x"), 16, 64)
+	return callName(number, f[1]), path
+}
+
+// callName is the name of a system call, with its first argument where that is a file.
+func callName(number int, argument string) string {
 	name, known := callNames[number]
 	if !known {
 		name, known = olderCalls[number]
 	}
 	switch {
 	case !known:
-		return "system call " + f[0]
+		return "system call " + strconv.Itoa(number)
 	case strings.HasSuffix(name, "()"):
-		fd, err := strconv.ParseUint(strings.TrimPrefix(f[1], "0x"), 16, 64)
+		fd, err := strconv.ParseUint(strings.TrimPrefix(argument, "0x"), 16, 64)
 		if err != nil {
 			return strings.TrimSuffix(name, "()")
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
@@ -22,7 +23,8 @@ type process struct {
 	args     []string
 	began    time.Time
 	pumps    []*pump
-	signaled bool // by us; guarded by the environment's mutex
+	signaled bool                      // by us; guarded by the environment's mutex
+	said     atomic.Int64 // when it has printed the last line that is recorded, in nanoseconds of Unix time
 }
 
 // spawn starts a process. files are its files from 0 on, at least three of them, or none for one on a terminal. It returns
@@ -217,6 +219,9 @@ func (e *environment) signal(s wire.SignalParams) error {
 	case <-p.child.Done():
 		return refuse(unix.ESRCH, "the process has ended")
 	default:
+	}
+	if unix.Signal(s.Signal) == unix.SIGKILL {
+		e.recordLast(s.Proc, p)
 	}
 	e.mu.Lock()
 	p.signaled = p.signaled || ends(unix.Signal(s.Signal))

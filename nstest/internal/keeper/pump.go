@@ -269,11 +269,11 @@ func (r *recorder) recordOutput(number int, p *process) {
 		go func() {
 			u.run(&lines{skip: r.skipTalk, emit: func(text []byte) {
 				line := event
-				line.Text = string(text)
+				line.Time, line.Text = p.speaks(), string(text)
 				r.add(line)
 			}, late: func(text []byte) {
 				line := event
-				line.Text = string(text)
+				line.Time, line.Text = p.speaks(), string(text)
 				r.addAs(happenings, line)
 			}})
 			r.mu.Lock()
@@ -281,6 +281,15 @@ func (r *recorder) recordOutput(number int, p *process) {
 			delete(r.pumps, u)
 		}()
 	}
+}
+
+// speaks is now, when the process says something, unless its children do in its place.
+func (p *process) speaks() time.Time {
+	now := time.Now()
+	if !p.hasEnded() || now.Sub(p.child.Exit().At) < later {
+		p.said.Store(now.UnixNano())
+	}
+	return now
 }
 
 // finishOutput writes down what is in pipes now.

@@ -433,17 +433,20 @@ func (e *environment) recordProcess(number int, p *process) {
 	r.recordOutput(number, p)
 	r.exits.Go(func() {
 		<-p.child.Done()
-		took := time.Since(p.began)
 		x := p.child.Exit()
 		if x.Lost && e.isClosed() {
 			return // as all are that are there in the end
 		}
 		drained(p.pumps)
+		at := x.At
+		if said := time.Unix(0, p.said.Load()); said.After(at) { // it ends after its last words
+			at = said
+		}
 		e.mu.Lock()
 		signaled := p.signaled
 		e.mu.Unlock()
 		e.record(record.Event{
-			Kind: record.KindExit, Host: p.host.name, Process: number, PID: p.child.PID, State: statusText(x.Status), Took: took,
+			Kind: record.KindExit, Time: at, Host: p.host.name, Process: number, PID: p.child.PID, State: statusText(x.Status), Took: x.At.Sub(p.began),
 			OOM: !signaled && wasKilled(x.Status) && r.oom.killed(),
 		})
 	})

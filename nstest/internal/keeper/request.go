@@ -20,9 +20,10 @@ func (e *environment) handle(ctx context.Context, req *wire.Request) (wire.Reply
 // can name only what is the environment's, and files that come with them are given to processes inside and nothing else.
 // Directories that are to be a root are those of who asks: where that is a process inside, the keeper itself looks at none.
 func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bool) (_ wire.Reply, err error) {
+	was := e.before(req)
 	defer func() {
 		if err == nil {
-			e.recordChange(req)
+			e.recordChange(req, was)
 		}
 	}()
 	switch req.Method {

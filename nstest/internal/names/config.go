@@ -23,6 +23,21 @@ type config struct {
 // none is the config of a new zone.
 var none = &config{all: &records{}}
 
+// Records are those that the zone answers everybody with besides the names of hosts, in the format of RFC 1035, section 5, if
+// there are no more than most.
+func (z *Zone) Records(most int) (out []string, ok bool) {
+	z.mu.RLock()
+	list := z.current().list
+	z.mu.RUnlock()
+	if len(list) > most {
+		return nil, false
+	}
+	for _, rr := range list {
+		out = append(out, rr.String())
+	}
+	return out, true
+}
+
 // Configure replaces, at one instant, what the zone answers besides the names of hosts, and begins to count the faults
 // anew. That the hosts exist is up to the caller. On error, which names what is wrong, the zone is as it was.
 func (z *Zone) Configure(p wire.DNS) error {

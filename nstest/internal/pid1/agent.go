@@ -304,7 +304,7 @@ func (a *Agent) exited(pid int, status unix.WaitStatus, usage []byte) {
 	if c == nil {
 		return // an orphan
 	}
-	c.exit.Status = status
+	c.exit.At, c.exit.Status = time.Now(), status
 	if len(usage) >= 24 {
 		ne := binary.NativeEndian
 		c.exit.UserTime = time.Duration(ne.Uint64(usage)) * time.Microsecond
@@ -333,7 +333,7 @@ func (a *Agent) end() {
 	}
 	a.waiting = nil
 	for pid, c := range a.children {
-		c.exit = Exit{Status: unix.WaitStatus(unix.SIGKILL), Lost: true}
+		c.exit = Exit{At: time.Now(), Status: unix.WaitStatus(unix.SIGKILL), Lost: true}
 		close(c.done)
 		delete(a.children, pid)
 	}

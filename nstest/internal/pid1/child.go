@@ -9,6 +9,7 @@ import (
 
 // Exit is how a process ended.
 type Exit struct {
+	At         time.Time // when that was heard of, which is before anybody knows
 	Status     unix.WaitStatus
 	UserTime   time.Duration
 	SystemTime time.Duration
