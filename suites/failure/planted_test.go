@@ -17,16 +17,21 @@ var planted = testprogram.New("testdata/planted")
 
 // causes are what the report has to say of each spec of testdata/planted, in the words of its section "What stands out".
 var causes = map[string][]string{
-	"the page is refused":                     {"Refused: client → web:80"},
-	"the page is black-holed":                 {"In force: partition of client | web", "client: nobody says who has"},
-	"the page has the wrong name":             {"DNS: client asked for wbe.: NXDOMAIN"},
-	"the page is dropped by a firewall":       {"Black-holed: client → web:80", "web: the firewall has dropped", "firewall rule 1: drop in"},
-	"the page is slow":                        {"Slow answer: client → web: GET / HTTP/1.1", "it has taken "},
-	"the page has a certificate that expired": {"TLS alert certificate expired: client → web", "certificate has expired"},
-	"the worker runs out of memory":           {"(out of memory)"},
-	"the worker has a full disk":              {"worker: /run/data is full"},
-	"the worker crashes":                      {"ended: signal: aborted", "panic: index out of range [3] with length 3"},
-	"the worker is deadlocked":                {"2 goroutines wait for locks", "planted_test.go"},
+	"the page is refused":                               {"Refused: client → web:80 — nothing listens on port 80 of web", "it had no listening socket of TCP at all"},
+	"the page is served on loopback only":               {"Refused: client → web:80 — web listens on 127.0.0.1:80 only", "over IPv4"},
+	"the page has a record of the wrong host":           {"Refused: client → old:80 — nothing listens on port 80 of old", "client asked for page.test, which is ", "port 80 is listened on by web"},
+	"the page waits for a backend that does not answer": {"No answer: web → backend: GET /count HTTP/1.1", "backend had not answered when web hung up after "},
+	"the page is black-holed":                           {"In force: partition of client | web", "client: nobody says who has"},
+	"the page has the wrong name":                       {"DNS: client asked for wbe.: NXDOMAIN"},
+	"the page is dropped by a firewall":                 {"Black-holed: client → web:80", "web: the firewall has dropped", "firewall rule 1: drop in"},
+	"the page is slow":                                  {"No answer: client → web: GET / HTTP/1.1", "web had not answered when client hung up after "},
+	"the page has a certificate that expired":           {"TLS alert certificate expired: client → web", "certificate has expired"},
+	"the worker runs out of memory":                     {"(out of memory)"},
+	"the worker has a full disk":                        {"worker: /run/data is full"},
+	"the worker crashes":                                {"ended: signal: aborted", "panic: index out of range [3] with length 3"},
+	"the worker hangs":                                  {"worker: ended: signal: killed", "before it was killed: sh (2) waits in open(/run/orders)"},
+	"the worker waits for itself":                       {"2 goroutines of the test wait in chan receive", "planted_test.go"},
+	"the worker is deadlocked":                          {"2 goroutines wait for locks", "planted_test.go"},
 }
 
 // Whoever has a report and nothing else finds why each of the specs has failed.

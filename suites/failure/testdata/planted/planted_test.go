@@ -4,6 +4,7 @@ package planted_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -44,6 +45,17 @@ var _ = Describe("the page", func() {
 		nstest.Current().Host("web")
 		ask("http://web/")
 	})
+	It("is served on loopback only", func() {
+		_, err := nstest.Current().Host("web").Handle("127.0.0.1:80", http.HandlerFunc(hello))
+		Expect(err).NotTo(HaveOccurred())
+		ask("http://web/")
+	})
+	It("has a record of the wrong host", func() {
+		env := nstest.Current()
+		serve(hello)
+		Expect(env.DNS().Replace("page.test. 60 IN A " + env.Host("old").Addr().String())).To(Succeed())
+		ask("http://page.test/")
+	})
 	It("is black-holed", func() {
 		env := nstest.Current()
 		web := serve(hello)
@@ -68,6 +80,22 @@ var _ = Describe("the page", func() {
 			case <-r.Context().Done():
 			}
 			hello(w, r)
+		})
+		ask("http://web/")
+	})
+	It("waits for a backend that does not answer", func() {
+		_, err := nstest.Current().Host("backend").Handle(":8080", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		Expect(err).NotTo(HaveOccurred())
+		client := nstest.Current().Host("web").HTTPClient()
+		serve(func(w http.ResponseWriter, r *http.Request) {
+			req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://backend:8080/count", http.NoBody)
+			if err != nil {
+				panic(err)
+			}
+			if resp, err := client.Do(req); err == nil {
+				_ = resp.Body.Close()
+				hello(w, r)
+			}
 		})
 		ask("http://web/")
 	})
@@ -101,6 +129,30 @@ var _ = Describe("the worker", func() {
 	})
 	It("crashes", func() {
 		work("echo 'loading the configuration'; echo 'panic: index out of range [3] with length 3' >&2; kill -ABRT $$; touch /run/done")
+	})
+	It("hangs", func(ctx SpecContext) {
+		worker := nstest.Current().Host("worker")
+		ctx2, cancel := context.WithCancel(ctx)
+		defer cancel()
+		cmd := worker.CommandContext(ctx2, "sh", "-c", "mkfifo /run/orders; echo waiting; read order </run/orders; touch /run/done")
+		out, err := cmd.StdoutPipe()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(cmd.Start()).To(Succeed())
+		_, err = out.Read(make([]byte, 100))
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(func() ([]byte, error) { // until it sleeps, since nobody writes there
+			return worker.Command("cat", fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid)).Output()
+		}).WithContext(ctx).WithTimeout(time.Minute).Should(ContainSubstring(") S "))
+		By("giving up")
+		cancel()
+		_ = cmd.Wait()
+		Expect(worker.Command("test", "-e", "/run/done").Run()).To(Succeed(), "the work is not done")
+	})
+	It("waits for itself", func(ctx SpecContext) {
+		orders, stock := make(chan int), make(chan int)
+		go func() { v := <-orders; stock <- v }()
+		go func() { v := <-stock; orders <- v }()
+		Eventually(ctx, orders).WithTimeout(time.Second).Should(Receive())
 	})
 	It("is deadlocked", func(ctx SpecContext) {
 		var orders, stock sync.Mutex
