@@ -23,7 +23,7 @@ type process struct {
 	args     []string
 	began    time.Time
 	pumps    []*pump
-	signaled bool                      // by us; guarded by the environment's mutex
+	signaled bool         // by us; guarded by the environment's mutex
 	said     atomic.Int64 // when it has printed the last line that is recorded, in nanoseconds of Unix time
 }
 

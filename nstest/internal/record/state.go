@@ -33,7 +33,7 @@ type Process struct {
 	Number  int        `json:"number,omitempty"` // as Event.Process, of those that were started by Host.Command
 	Args    []string   `json:"args"`             // of one without arguments its name in brackets
 	State   string     `json:"state"`            // "R", "S", "D", "Z", "T"
-	Waits   string     `json:"waits,omitempty"`  // the system call or kernel function in which it waits
+	Waits   string     `json:"waits,omitempty"`  // the system call or kernel function in which it waits, such as "read(3)" or "open(/run/fifo)"
 	UID     int        `json:"uid"`              // inside
 	Threads int        `json:"threads"`
 	RSS     int64      `json:"rss"`           // bytes

@@ -101,6 +101,11 @@ func (b *builder) add(e bundle.Event) {
 		b.put(i)
 	default:
 		i.Kind = Note
+		for _, change := range []string{" replaced", " were changed", " was set"} {
+			if strings.Contains(e.Text, change) {
+				i.Level = Odd
+			}
+		}
 		b.put(i)
 	}
 }
@@ -191,6 +196,9 @@ func (b *builder) exit(e bundle.Event, i Item) {
 	i.Kind, i.Level, i.Text = Process, level, "ended: "+how
 	if at, known := b.processes[e.Process]; known {
 		begun := &b.a.Items[at]
+		if level == Odd && e.State == "exit status 1" && strings.Contains(begun.Text, " -test.run=") { // it says that the test has failed
+			level, i.Level = Normal, Normal
+		}
 		begun.Took, begun.Lasts, begun.Level = e.Time.Sub(begun.Time), false, level
 		begun.fact("ended", how)
 		i.Text += " — " + begun.Text
@@ -209,6 +217,8 @@ func ending(e bundle.Event) (Level, string) {
 		return Bad, strings.TrimSpace(e.State + " (out of memory)")
 	case e.State == "" || e.State == "exit status 0":
 		return Normal, "exit status 0"
+	case strings.HasPrefix(e.State, "signal: ") && !slices.ContainsFunc([]string{"killed", "terminated", "interrupt"}, func(s string) bool { return strings.Contains(e.State, s) }):
+		return Bad, e.State // a crash
 	}
 	return Odd, e.State
 }
@@ -294,8 +304,10 @@ func (a *Analysis) addTraffic() {
 
 func badConn(c *traffic.Conn) Level {
 	switch c.State {
-	case traffic.Refused, traffic.Unanswered, traffic.Unreachable, traffic.Reset:
+	case traffic.Refused, traffic.Unanswered, traffic.Unreachable:
 		return Bad
+	case traffic.Reset:
+		return Odd
 	}
 	if c.Lost > 0 || c.Again > 0 {
 		return Odd

@@ -154,9 +154,6 @@ func (f *finder) processes(events []bundle.Event) {
 			continue
 		}
 		level := i.Level
-		if strings.Contains(i.Text, "signal: ") && !strings.Contains(i.Text, "killed") && !strings.Contains(i.Text, "terminated") && !strings.Contains(i.Text, "interrupt") {
-			level = Bad // a crash
-		}
 		if i.Time.UnixNano() > failed && level != Bad { // the test's clean-up
 			continue
 		}

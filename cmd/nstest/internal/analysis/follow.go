@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -30,12 +31,7 @@ func (f *finder) follow() {
 }
 
 func (f *finder) has(fits func(Finding) bool) bool {
-	for _, o := range f.list {
-		if !o.Follows && fits(o) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.list, fits)
 }
 
 // reports reports whether a process has ended with a status that only tells what had happened to it: something bad, in its host,

@@ -80,7 +80,7 @@ var library = []string{"sync.", "internal/", "runtime.", "time."}
 // Own reports whether it is the test's own code that waits or runs: the innermost function of the stack is the test's, apart
 // from how package sync and the runtime wait.
 func (g Goroutine) Own() bool {
-	for name, _ := range functions(g.Stack) {
+	for name := range functions(g.Stack) {
 		if hasPrefix(name, library) {
 			continue
 		}

@@ -84,7 +84,7 @@ func (f *finder) listening(h bundle.HostState, server netip.AddrPort) (why, deta
 		}
 		return "", fmt.Sprintf("RST in answer to SYN, but %s listened on %s when the test failed: it did not yet, or a firewall rejects", h.Name, strings.Join(others, ", "))
 	case len(others) > 0:
-		return fmt.Sprintf("%s listens on %s only", h.Name, strings.Join(others, ", ")), fmt.Sprintf("when the test failed, nothing listened on %s", server)
+		return fmt.Sprintf("%s listens on %s only", h.Name, strings.Join(others, ", ")), "when the test failed"
 	}
 	why = fmt.Sprintf("nothing listens on port %d of %s", server.Port(), h.Name)
 	detail = "when the test failed, it had no listening socket of TCP at all"

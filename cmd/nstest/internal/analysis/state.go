@@ -202,5 +202,5 @@ func since(ns int64) string {
 	case d >= time.Millisecond:
 		return d.Round(10 * time.Microsecond).String()
 	}
-	return d.String()
+	return d.Round(time.Microsecond).String()
 }

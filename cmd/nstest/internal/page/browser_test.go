@@ -278,7 +278,7 @@ func jumps(p *tab) {
 		p.Errorf("%q is selected in the beginning, not the failure", text)
 	}
 	// From what stands out to the connection, to its packet, and back.
-	p.do(chromedp.Click(`//a[.="Refused: api → db:5432"]`))
+	p.do(chromedp.Click(`//a[starts-with(., "Refused: api → db:5432")]`))
 	p.until(selected + ` === 'api → db:5432 refused'`)
 	p.do(chromedp.Click(`//button[.="Its packet"]`))
 	p.until(selected + ` === 'TCP 41000 → 5432 SYN'`)

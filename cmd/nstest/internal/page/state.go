@@ -49,6 +49,9 @@ func (v *view) state() {
 			summary = append(summary, fmt.Sprintf("%s %d", strings.ToLower(t.Caption), t.count))
 			n.Tables = append(n.Tables, t)
 		}
+		if len(h.Interfaces) > 0 && len(h.Routes) == 0 && len(h.Errors) == 0 {
+			summary = append(summary, "routes: none")
+		}
 		n.Summary = strings.Join(summary, " · ")
 		v.Hosts = append(v.Hosts, n)
 	}
@@ -142,7 +145,7 @@ func neighbours(h bundle.HostState) *table {
 }
 
 func counters(h bundle.HostState) *table {
-	t := &table{ID: "counters", Caption: "Counters", Head: heads("rule", "packets>", "bytes>")}
+	t := &table{ID: "counters", Caption: "Firewall rules", Head: heads("rule", "packets>", "bytes>")}
 	for _, c := range h.Counters {
 		t.add(false, c.Where, strconv.FormatUint(c.Packets, 10), strconv.FormatUint(c.Bytes, 10))
 	}
@@ -151,7 +154,9 @@ func counters(h bundle.HostState) *table {
 
 func mounts(h bundle.HostState) *table {
 	t := &table{ID: "mounts", Caption: "Mounts", Head: heads("target", "type", "source", "size>", "free>", "inodes free>", "options")}
-	for _, m := range h.Mounts {
+	list := slices.Clone(h.Mounts)
+	slices.SortStableFunc(list, func(a, b bundle.Mount) int { return standard(a) - standard(b) })
+	for _, m := range list {
 		size, free, inodes := "", "", ""
 		if m.Size > 0 {
 			size, free = bytes(m.Size), bytes(m.Free)
@@ -162,6 +167,14 @@ func mounts(h bundle.HostState) *table {
 		t.add(m.Size > 0 && m.Free*100 <= m.Size*3 && !slices.Contains(strings.Split(m.Options, ","), "ro"), m.Target, m.Type, m.Source, size, free, inodes, m.Options)
 	}
 	return t
+}
+
+// standard is 1 for a mount that every environment has, which are the last ones.
+func standard(m bundle.Mount) int {
+	if strings.HasPrefix(m.Target, "/dev") || strings.HasPrefix(m.Target, "/proc") || strings.HasPrefix(m.Target, "/sys") {
+		return 1
+	}
+	return 0
 }
 
 func kernel(h bundle.HostState) *table {

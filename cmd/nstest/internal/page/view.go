@@ -27,6 +27,7 @@ type view struct {
 	Failures     []failure
 	MoreFailures string
 	Findings     []finding
+	Follow       []finding // that may follow from those
 	Drawing      template.URL
 	Cables       *table
 	Faults       []finding
@@ -34,7 +35,8 @@ type view struct {
 	Hosts        []host
 	Cgroup       *table
 	Logs         []log
-	Goroutines   []analysis.Goroutine
+	Goroutines   []analysis.Goroutine // the test's own
+	Others       []analysis.Goroutine
 	Files        *table
 	Notes        []string
 
@@ -50,6 +52,7 @@ type section struct {
 type failure struct {
 	bundle.Failure
 	At, Href string
+	Rest     string // of the message: what a value is made of
 }
 
 type finding struct {
@@ -71,7 +74,7 @@ func newView(b *bundle.Bundle, a *analysis.Analysis) (*view, error) {
 	m.Suite, m.Package, m.State, m.Repeat = analysis.Clip(m.Suite, maxName), analysis.Clip(m.Package, maxName), analysis.Clip(m.State, maxName), analysis.Clip(m.Repeat, maxMessage)
 	v := &view{Title: m.Test + " · " + m.State, Policy: policy(js), CSS: template.CSS(css), JS: template.JS(js), Path: b.Path(), Manifest: m, a: a}
 	v.base = m.Began
-	if len(a.Items) > 0 && (v.base.IsZero() || a.Items[0].Time.Before(v.base)) {
+	if len(a.Items) > 0 && v.base.IsZero() { // what was done for the test before it began has times below 0
 		v.base = a.Items[0].Time
 	}
 	data, err := v.data()
@@ -85,7 +88,13 @@ func newView(b *bundle.Bundle, a *analysis.Analysis) (*view, error) {
 	v.topology()
 	v.state()
 	v.logs()
-	v.Goroutines = a.Goroutines
+	for _, g := range a.Goroutines {
+		if g.Own() {
+			v.Goroutines = append(v.Goroutines, g)
+		} else {
+			v.Others = append(v.Others, g)
+		}
+	}
 	if err := v.files(b); err != nil {
 		return nil, err
 	}
@@ -148,6 +157,7 @@ func (v *view) failures() {
 		f.Message, f.Stack, f.Location, f.Node = analysis.Clip(f.Message, maxMessage), analysis.Clip(f.Stack, maxMessage), analysis.Clip(f.Location, maxName), analysis.Clip(f.Node, maxName)
 		f.State = analysis.Clip(cmp.Or(f.State, v.Manifest.State), maxName)
 		n := failure{Failure: f}
+		n.Message, n.Rest = shorten(n.Message)
 		if !f.Time.IsZero() {
 			n.At = v.at(f.Time)
 		}
@@ -165,6 +175,17 @@ func (v *view) failures() {
 	}
 }
 
+// shorten cuts a message where Gomega begins to tell what a value is made of, after what it says in words.
+func shorten(message string) (head, rest string) {
+	lines := strings.Split(message, "\n")
+	for n, l := range lines {
+		if strings.TrimSpace(l) == "{" && n >= 2 && len(lines)-n > 3 {
+			return strings.Join(lines[:n], "\n"), strings.Join(lines[n:], "\n")
+		}
+	}
+	return message, ""
+}
+
 // item is a link to an item.
 func item(n int) string { return "#item-" + strconv.Itoa(n) }
 
@@ -180,7 +201,11 @@ func (v *view) findings() {
 		case f.Host != "":
 			n.Href = "#" + v.stateID(f.Host, f.Table)
 		}
-		v.Findings = append(v.Findings, n)
+		if f.Follows {
+			v.Follow = append(v.Follow, n)
+		} else {
+			v.Findings = append(v.Findings, n)
+		}
 		if strings.HasPrefix(f.Title, analysis.InForce) {
 			n.Title = strings.TrimPrefix(n.Title, analysis.InForce)
 			v.Faults = append(v.Faults, n)
@@ -242,12 +267,12 @@ func (v *view) sections() {
 		}
 	}
 	add(true, "failure", "Failure", 0)
-	add(true, "findings", "What stands out", len(v.Findings))
+	add(true, "findings", "What stands out", len(v.a.Findings))
 	add(v.Drawing != "" || v.Cables != nil || len(v.Faults) > 0, "topology", "Topology", 0)
 	add(true, "timeline", "Timeline", len(v.a.Items))
 	add(true, "conversation", "Conversation", 0)
 	add(len(v.Hosts) > 0, "state", "State", len(v.Hosts))
 	add(len(v.Logs) > 0, "logs", "Logs", len(v.Logs))
-	add(len(v.Goroutines) > 0, "goroutines", "Goroutines", 0)
+	add(len(v.a.Goroutines) > 0, "goroutines", "Goroutines", 0)
 	add(true, "files", "Files", 0)
 }

@@ -8,6 +8,7 @@ const count = data.t.length;
 const time = new Float64Array(count);
 for (let i = 0, t = 0; i < count; i++) time[i] = t += data.t[i];
 const last = Math.max(data.end, count ? time[count - 1] : 0, 1);
+const first = Math.min(0, count ? time[0] : 0); // before the test began, its environment was made
 const kindOf = (i) => data.kinds[data.k[i]];
 const hostOf = (i) => data.h[i] ? data.hosts[data.h[i] - 1] : '';
 const toOf = (i) => data.o[i] ? data.hosts[data.o[i] - 1] : '';
@@ -515,9 +516,9 @@ function drawDrag(height) {
 }
 
 function zoom(from, to) {
-	const width = Math.max(20, Math.min(last * 1.02, to - from));
+	const width = Math.max(20, Math.min((last - first) * 1.02, to - from));
 	const middle = (from + to) / 2;
-	span.from = Math.max(-last * 0.005, Math.min(last * 1.015 - width, middle - width / 2));
+	span.from = Math.max(first - (last - first) * 0.005, Math.min(last + (last - first) * 0.015 - width, middle - width / 2));
 	span.to = span.from + width;
 	draw();
 }
@@ -528,7 +529,7 @@ function zoomBy(factor, around) {
 	const part = (around - span.from) / (span.to - span.from);
 	zoom(around - width * part, around - width * part + width);
 }
-const zoomAll = () => zoom(-last * 0.005, last * 1.015);
+const zoomAll = () => zoom(first - (last - first) * 0.005, last + (last - first) * 0.015);
 function zoomFailure() {
 	if (!failures.length) return;
 	const t = time[failures[0]];
@@ -792,7 +793,7 @@ $('silence').hidden = column.size > 0;
 palette();
 reset();
 controls();
-zoomAll();
+zoom(-last * 0.005, last * 1.015);
 columns();
 apply();
 if (failures.length) select(failures[0]);
