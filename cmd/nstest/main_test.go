@@ -45,7 +45,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition knows [root], [outside] of any environment, and [device:PATH], which a machine that must run all tests has to have.
+// condition knows [root], [outside] of any environment, and [device:PATH] and [program:NAME], which a machine that must run all
+// tests has to have.
 func condition(cond string) (bool, error) {
 	switch name, arg, _ := strings.Cut(cond, ":"); name {
 	case "root":
@@ -55,12 +56,20 @@ func condition(cond string) (bool, error) {
 		return string(init) != "nstest-init\n", err
 	case "device":
 		_, err := os.Stat(arg)
-		if err != nil && os.Getenv("NSTEST_MUST_RUN") == "1" {
-			return false, err
-		}
-		return err == nil, nil
+		return has(err)
+	case "program":
+		_, err := exec.LookPath(arg)
+		return has(err)
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// has is the condition that there is what has been looked for, with an error if there is not.
+func has(missing error) (bool, error) {
+	if missing != nil && os.Getenv("NSTEST_MUST_RUN") == "1" {
+		return false, missing
+	}
+	return missing == nil, nil
 }
 
 // exits runs a command that must exit with a status: exits STATUS COMMAND...
