@@ -30,9 +30,10 @@ type Packet struct {
 
 // A Listener has the packets of a group of a network namespace. The kernel queues a packet before it goes on with the next one.
 type Listener struct {
-	conn *netlink.Conn
-	raw  syscall.RawConn
-	done chan struct{}
+	conn   *netlink.Conn
+	raw    syscall.RawConn
+	closed chan struct{}
+	done   chan struct{}
 
 	mu   sync.Mutex // held by whoever takes packets; guards what follows
 	see  func(Packet)
@@ -45,13 +46,15 @@ type Listener struct {
 const (
 	receiveBuffer = 4 << 20 // bytes. Limited by net.core.rmem_max for an ordinary user
 	largest       = 1 << 17 // bytes of a message; a packet has fewer than 1 << 16
+	// mostQueued is more messages than wait at a time: the kernel counts each as more than 512 bytes, and allows twice the buffer.
+	mostQueued = 2 * receiveBuffer / 512
 )
 
 // Open listens to a group of the network namespace that netns refers to, for which it needs CAP_NET_ADMIN in the user
 // namespace that owns that, and CAP_SYS_ADMIN there. The error is EBUSY where another one listens. see is called for every packet
 // that is logged from now on, by one goroutine at a time. The caller closes the listener, and netns, which is not needed any more.
 func Open(netns *os.File, group uint16, see func(Packet)) (*Listener, error) {
-	l := &Listener{see: see, done: make(chan struct{}), buf: make([]byte, largest)}
+	l := &Listener{see: see, done: make(chan struct{}), closed: make(chan struct{}), buf: make([]byte, largest)}
 	err := ns.InNet(netns, func() (err error) {
 		l.conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		return err
@@ -108,35 +111,47 @@ func (l *Listener) bind(group uint16) error {
 // run takes packets as they come, until Close.
 func (l *Listener) run() {
 	defer close(l.done)
-	_ = l.raw.Read(func(fd uintptr) bool { return l.take(int(fd)) != nil })
+	_ = l.raw.Read(func(fd uintptr) bool {
+		for {
+			more, err := l.take(int(fd))
+			select {
+			case <-l.closed:
+				return true
+			default:
+			}
+			if err != nil || !more {
+				return err != nil
+			}
+		}
+	})
 }
 
-// Drain returns when every packet that was logged before was seen.
+// Drain returns when every packet that was logged before was seen, however many come meanwhile.
 func (l *Listener) Drain() error {
 	var err error
-	if cerr := l.raw.Control(func(fd uintptr) { err = l.take(int(fd)) }); cerr != nil {
+	if cerr := l.raw.Control(func(fd uintptr) { _, err = l.take(int(fd)) }); cerr != nil {
 		return cerr
 	}
 	return err
 }
 
-// take sees what is queued.
-func (l *Listener) take(fd int) error {
+// take sees what is queued, and reports whether there may be more, which has come meanwhile.
+func (l *Listener) take(fd int) (more bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for range receiveBuffer { // each round takes more than a byte: packets that pour in do not keep a caller for ever
+	for range mostQueued { // packets that pour in do not keep a caller
 		n, _, err := unix.Recvfrom(fd, l.buf, unix.MSG_DONTWAIT)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN):
-			return nil
+			return false, nil
 		case err != nil:
-			return os.NewSyscallError("recvfrom", err)
+			return false, os.NewSyscallError("recvfrom", err)
 		default:
 			l.messages(l.buf[:n])
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // messages sees the packets of what was received.
@@ -225,6 +240,7 @@ func tag(d *netlink.AttributeDecoder) []byte {
 func (l *Listener) Close() error {
 	err := net.ErrClosed
 	l.closing.Do(func() {
+		close(l.closed)
 		err = errors.Join(l.Drain(), l.conn.SetReadDeadline(time.Unix(1, 0))) // run goes on waiting otherwise
 		<-l.done
 		err = errors.Join(err, l.conn.Close())
