@@ -62,8 +62,8 @@ func (b *broom) kill(link, id string) error {
 	}
 	// The descriptor first: the process that is looked at is then the one that is killed.
 	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) {
-		return nil // it has ended
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
+		return nil // it has ended, and its number may be that of a thread: ENOENT since Linux 6.15
 	}
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", pid, err)
