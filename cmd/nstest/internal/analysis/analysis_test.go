@@ -31,7 +31,7 @@ func read(t *testing.T, f func(b *plant.Bundle)) *analysis.Analysis {
 	return analyse(t, p.Dir)
 }
 
-func analyse(t *testing.T, dir string) *analysis.Analysis {
+func analyse(t testing.TB, dir string) *analysis.Analysis {
 	t.Helper()
 	b, err := bundle.Open(dir)
 	if err != nil {

@@ -49,7 +49,7 @@ const maxFindings = 60
 
 // find finds what stands out.
 func (a *Analysis) find(events []bundle.Event) []Finding {
-	f := finder{a: a, at: map[string]int{}}
+	f := newFinder(a)
 	f.faults()
 	f.processes(events)
 	f.conns()
@@ -87,6 +87,32 @@ type finder struct {
 	a    *Analysis
 	list []Finding
 	at   map[string]int
+
+	failed  int64              // Analysis.failed
+	answers map[answered][]int // items of the name server's own record, by time
+	about   map[int][]int      // items of processes, likewise
+}
+
+// An answered is who has asked the name server, and an address that was the answer.
+type answered struct{ host, addr string }
+
+// newFinder looks through the items once for what is asked for each connection and each process.
+func newFinder(a *Analysis) *finder {
+	f := &finder{a: a, at: map[string]int{}, failed: a.failed(), answers: map[answered][]int{}, about: map[int][]int{}}
+	for n, i := range a.Items {
+		if i.Process != 0 && i.Kind != Log {
+			f.about[i.Process] = append(f.about[i.Process], n)
+		}
+		if i.Kind != DNS || i.Packet != 0 || i.Level != Normal {
+			continue
+		}
+		_, addrs, _ := strings.Cut(i.Text, ": ")
+		for _, addr := range strings.Fields(addrs) {
+			k := answered{i.Host, addr}
+			f.answers[k] = append(f.answers[k], n)
+		}
+	}
+	return f
 }
 
 func (f *finder) add(n Finding) {
@@ -125,7 +151,7 @@ func (a *Analysis) failed() (at int64) {
 
 // faults finds those in force when the test failed.
 func (f *finder) faults() {
-	failed := f.a.failed()
+	failed := f.failed
 	told := map[int]bool{}
 	for n, i := range f.a.Items {
 		if i.Kind != Fault && (i.Kind != Link || i.Level == Normal) {
@@ -148,7 +174,7 @@ func (f *finder) faults() {
 
 // processes finds those that have died.
 func (f *finder) processes(events []bundle.Event) {
-	failed := f.a.failed()
+	failed := f.failed
 	for n, i := range f.a.Items {
 		if i.Kind != Process || i.Level == Normal || i.Took != 0 || i.Lasts {
 			continue
@@ -175,11 +201,8 @@ func (f *finder) untilKilled(end Item) string {
 		return ""
 	}
 	var text string
-	for _, i := range f.a.Items {
-		if i.Process != end.Process {
-			continue
-		}
-		switch {
+	for _, n := range f.about[end.Process] {
+		switch i := f.a.Items[n]; {
 		case i.Kind == Process && i.Took > 0:
 			text = "it had run for " + since(int64(i.Took))
 		case i.Kind == Note:

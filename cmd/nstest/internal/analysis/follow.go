@@ -42,8 +42,8 @@ func (f *finder) reports(n int) bool {
 		return false
 	}
 	began := end.Time
-	for _, i := range f.a.Items {
-		if i.Kind == Process && i.Process == end.Process && i.Host == end.Host && i.Took > 0 {
+	for _, n := range f.about[end.Process] {
+		if i := f.a.Items[n]; i.Kind == Process && i.Host == end.Host && i.Took > 0 {
 			began = i.Time
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/traffic"
@@ -124,19 +125,13 @@ func (f *finder) alsoOn(port uint16, but string) string {
 
 // nameOf is the name for which the client of a connection has got the server's address, unless it is the server's own.
 func (f *finder) nameOf(c *traffic.Conn) string {
-	name := ""
-	for _, i := range f.a.Items {
-		if i.Time.After(c.Began) {
-			break
-		}
-		if i.Kind != DNS || i.Host != c.From || i.Packet != 0 || i.Level != Normal { // those of the name server's own record
-			continue
-		}
-		question, answers, _ := strings.Cut(i.Text, ": ")
-		if slices.Contains(strings.Fields(answers), c.Server.Addr().String()) {
-			_, name, _ = strings.Cut(question, " ")
-		}
+	list := f.answers[answered{c.From, c.Server.Addr().String()}]
+	before := sort.Search(len(list), func(n int) bool { return f.a.Items[list[n]].Time.After(c.Began) })
+	if before == 0 {
+		return ""
 	}
+	question, _, _ := strings.Cut(f.a.Items[list[before-1]].Text, ": ")
+	_, name, _ := strings.Cut(question, " ")
 	name = strings.TrimSuffix(name, ".")
 	if strings.EqualFold(name, c.To) || strings.HasPrefix(strings.ToLower(name), strings.ToLower(c.To)+".") {
 		return ""

@@ -113,7 +113,7 @@ func (f *finder) judge(x *exchange, ends map[int]hangUp) {
 		end, ended = x.end, true
 	}
 	what := fmt.Sprintf("%s → %s: %s", i.Host, i.To, i.Text)
-	failed := time.Unix(0, f.a.failed())
+	failed := time.Unix(0, f.failed)
 	tell := func(level Level, title, detail string) {
 		f.seen(level, x.asked, title, detail)
 		if at, known := f.at[Clip(title, 300)]; known && f.list[at].Item == x.asked {
@@ -153,7 +153,7 @@ func (f *finder) waitsFor(x, other exchange) bool {
 
 // until is when a request was answered; the failure if it was not.
 func (f *finder) until(x exchange) time.Time {
-	failed := time.Unix(0, f.a.failed())
+	failed := time.Unix(0, f.failed)
 	if x.answered >= 0 && f.a.Items[x.answered].Time.Before(failed) {
 		return f.a.Items[x.answered].Time
 	}
