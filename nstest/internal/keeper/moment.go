@@ -19,8 +19,11 @@ type moment struct {
 	text string
 }
 
-// maxMoments bounds those that wait for a packet, of which the first ones go.
-const maxMoments = 32
+// The next packet has to find room beside what waits for it in the smallest file that there may be.
+const (
+	maxMoments = 32      // that wait for a packet, of which the first ones go
+	maxAbout   = 1 << 10 // bytes of the text of each
+)
 
 // An audience is the captures under way, the record's among them.
 type audience struct {
@@ -60,6 +63,7 @@ func (e *environment) happened(event record.Event) {
 func (c *capture) note(event record.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	event.Text = strings.ToValidUTF8(event.Text[:min(len(event.Text), maxAbout)], "")
 	text := eventText(event)
 	if event.Fault != 0 {
 		if c.inForce == nil {
@@ -77,9 +81,13 @@ func (c *capture) remember(m moment) {
 	c.notes = slices.Delete(c.notes, 0, max(0, len(c.notes)-maxMoments))
 }
 
-// remind has the next packet tell what faults are in force: no earlier one is in the file. The mutex is held.
+// remind has the next packet tell what faults are in force, as far as there is room: no earlier one is in the file. The mutex is
+// held.
 func (c *capture) remind() {
 	for _, text := range c.inForce {
+		if len(c.notes) >= maxMoments {
+			return
+		}
 		if !slices.ContainsFunc(c.notes, func(m moment) bool { return m.text == text }) {
 			c.notes = slices.Insert(c.notes, 0, moment{text: text})
 		}
