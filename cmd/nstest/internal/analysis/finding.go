@@ -116,6 +116,7 @@ func newFinder(a *Analysis) *finder {
 }
 
 func (f *finder) add(n Finding) {
+	n.Title, n.Detail = Clip(n.Title, 300), Clip(n.Detail, 600)
 	if i, known := f.at[n.Title]; known {
 		had := &f.list[i]
 		had.Count += n.Count
@@ -124,7 +125,6 @@ func (f *finder) add(n Finding) {
 		}
 		return
 	}
-	n.Title, n.Detail = Clip(n.Title, 300), Clip(n.Detail, 600)
 	f.at[n.Title] = len(f.list)
 	f.list = append(f.list, n)
 }

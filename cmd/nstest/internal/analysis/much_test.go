@@ -2,6 +2,7 @@ package analysis_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,5 +31,17 @@ func BenchmarkMuchTraffic(b *testing.B) {
 	}
 	for b.Loop() {
 		analyse(b, p.Dir)
+	}
+}
+
+// What has a long title is one finding, too.
+func TestALongTitleIsSeenTwice(t *testing.T) {
+	a := read(t, func(b *plant.Bundle) {
+		for n := range 2 {
+			b.Event(ms, bundle.Event{Kind: bundle.KindFault, Fault: n + 1, Text: "partition of " + strings.Repeat("web, ", 100) + "db"})
+		}
+	})
+	if len(a.Findings) != 1 || a.Findings[0].Count != 2 {
+		t.Errorf("%q", findings(a))
 	}
 }
