@@ -104,6 +104,7 @@ func (s *Switch) listen(b *bridge) (err error) {
 type hearing struct {
 	mu    sync.Mutex
 	lease *Switch // nil for none
+	begun bool    // it was told of something: what was missed is its own from there on
 }
 
 func (h *hearing) is(s *Switch) bool {
@@ -115,12 +116,15 @@ func (h *hearing) is(s *Switch) bool {
 func (h *hearing) set(s *Switch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lease = s
+	h.lease, h.begun = s, false
 }
 
 func (h *hearing) see(p nflog.Packet) {
 	h.mu.Lock()
 	s := h.lease
+	if !h.begun {
+		h.begun, p.Missed = true, 0
+	}
 	h.mu.Unlock()
 	if s != nil {
 		s.dropped(p)
