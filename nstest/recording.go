@@ -40,6 +40,9 @@ type recording struct {
 	told     map[string]bool // the tests of which somebody knows where their bundle is
 	died     string          // what has ended badly, if nobody has said why
 	complete bool
+	skipped  bool
+	shown    *shown // on the page that NSTEST_UI asks for; nil without one
+	fleeting bool   // the bundle is for that page alone: nobody is told of it, and nothing of it is left
 }
 
 // defaultKeepLimit is how large a bundle may be, in bytes, if NSTEST_KEEP_LIMIT does not say.
@@ -92,7 +95,7 @@ const minKeepLimit = 1 << 20
 
 // newRecording is one of an environment that somebody asked for at a time. It is nil if there are to be no bundles.
 func newRecording(e *Env, asked time.Time) *recording {
-	if os.Getenv("NSTEST_KEEP") == "" {
+	if os.Getenv("NSTEST_KEEP") == "" && !showing() {
 		return nil
 	}
 	return &recording{env: e, asked: asked, opened: time.Since(asked), begun: make(chan struct{}), told: map[string]bool{}}
@@ -110,17 +113,35 @@ func (r *recording) recorder() twin.Recorder {
 func (r *recording) Begin(m record.Manifest) error {
 	dir, err := keepDir()
 	limits, lerr := keepLimits()
-	if err = errors.Join(err, lerr); err != nil || dir == "" {
+	page, perr := thePage()
+	if err = errors.Join(err, lerr, perr); err != nil || dir == "" && page == nil {
 		return r.without(err)
 	}
 	if dir == record.Inside {
 		m.Of, _ = filepath.Rel(filepath.Join(record.FilesDir, record.Inside, "a bundle"), ".") // which is there
 	}
+	if dir == "" {
+		dir, r.fleeting = page.scratch, true
+		if os.Getenv("NSTEST_KEEP_LIMIT") == "" {
+			limits = scribe.LimitsOf(fleetingLimit)
+		}
+	}
 	m.Began, m.Opened, m.Machine = time.Now(), r.opened, scribe.Machine(r.env.Rootless())
 	m.Attempt = max(m.Attempt, 1)
-	b := scribe.Begin(dir, m, limits)
+	b, late := scribe.Begin(dir, m, limits), unwritten
+	if page != nil { // which wants to show it now
+		late = 0
+		err := b.Make()
+		if err != nil && r.fleeting { // there is no room in memory
+			return r.without(nil)
+		}
+		if err != nil {
+			return r.without(noBundle(err))
+		}
+	}
+	shown := page.begin(m, b.Path(), r.fleeting)
 	r.mu.Lock()
-	r.bundle = b
+	r.bundle, r.shown = b, shown
 	r.mu.Unlock()
 	go func() {
 		defer close(r.begun)
@@ -128,13 +149,17 @@ func (r *recording) Begin(m record.Manifest) error {
 			b.Omit("What the environment does, and packets: %v.", err)
 		}
 	}()
-	r.later = time.AfterFunc(unwritten, func() { _ = r.write(b) }) // the end says what was wrong
+	r.later = time.AfterFunc(late, func() { _ = r.write(b) }) // the end says what was wrong
 	return nil
 }
 
 // unwritten is for how long a test runs before there is anything of its bundle in a file, unless it fails. Of most tests there
 // never is: to make those files and to remove them costs more than what is in them.
 const unwritten = 250 * time.Millisecond
+
+func noBundle(err error) error {
+	return fmt.Errorf("nstest: begin a bundle, for NSTEST_KEEP: %w", err)
+}
 
 func (r *recording) without(err error) error {
 	close(r.begun)
@@ -167,7 +192,7 @@ func (r *recording) write(b *scribe.Bundle) error {
 	}
 	r.written = true
 	if err := b.Make(); err != nil {
-		r.writeErr = fmt.Errorf("nstest: begin a bundle, for NSTEST_KEEP: %w", err)
+		r.writeErr = noBundle(err)
 		return r.writeErr
 	}
 	if r.recorded {
@@ -225,6 +250,11 @@ func (r *recording) Event(e record.Event) {
 	if b := r.current(); b != nil {
 		b.Event(e)
 	}
+	if e.Kind == record.KindNode && e.State == "skipped" {
+		r.mu.Lock()
+		r.skipped = true
+		r.mu.Unlock()
+	}
 }
 
 // Failed is part of twin.Recorder.
@@ -244,7 +274,7 @@ func (r *recording) Failed(test string, f record.Failure, goroutines func() []by
 	r.takeState(b)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.told[test] {
+	if r.fleeting || r.told[test] {
 		return nil
 	}
 	r.told[test] = true
@@ -271,7 +301,7 @@ func (r *recording) place(path string) string {
 // Move is part of twin.Recorder.
 func (r *recording) Move(dir string) string {
 	b := r.current()
-	if b == nil {
+	if b == nil || r.fleeting {
 		return ""
 	}
 	if err := b.Move(dir); err != nil {
@@ -371,13 +401,18 @@ func (r *recording) End(err error) error {
 	werr := r.unwrite()
 	r.mu.Lock()
 	r.complete = true
-	died, told := r.died, len(r.told) > 0
+	died, told := r.died, len(r.told) > 0 || r.fleeting
+	state := "passed"
+	if r.skipped {
+		state = "skipped"
+	}
 	r.mu.Unlock()
 	if werr != nil {
 		return werr
 	}
 	if !b.Failed() {
 		if died == "" {
+			r.shown.end(b, state)
 			return b.Remove()
 		}
 		message := "the process of this test has ended badly: " + died
@@ -386,7 +421,9 @@ func (r *recording) End(err error) error {
 		}
 		b.Fail(b.Test(), record.Failure{Time: time.Now(), Message: message, State: "died"})
 	}
-	if err := b.Complete(redaction()); err != nil {
+	err = b.Complete(redaction())
+	r.shown.end(b, "")
+	if err != nil && !r.fleeting {
 		return fmt.Errorf("complete %s: %w", b.Path(), err)
 	}
 	if !told {

@@ -55,6 +55,7 @@ type commandLine struct {
 	GC      gcCommand      `cmd:"" name:"gc" help:"Restore network devices of the machine that killed programs had borrowed."`
 	Conform conformCommand `cmd:"" help:"Find out which properties of isolation hold on this kernel, or what isolates this process."`
 	Report  reportCommand  `cmd:"" help:"Write a page that explains why a test has failed, from the bundle that NSTEST_KEEP has kept of it."`
+	UI      uiCommand      `cmd:"" name:"ui" help:"Serve a page of the tests that run, as NSTEST_UI asks for it."`
 	Pack    packCommand    `cmd:"" help:"Make one file of a bundle, to be sent or stored."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 	Measure measureCommand `cmd:"" hidden:"" help:"Print, as JSON, what the process sees of its isolation. The audit runs it inside."`
@@ -107,6 +108,7 @@ var usage = map[string]string{
 	"conform": "nstest conform [--json FILE] [--label EXPRESSION]... [-v]\n       nstest conform --target [--json FILE] [-v]\n       nstest conform diff BEFORE AFTER",
 	"diff":    "nstest conform diff BEFORE AFTER",
 	"report":  "nstest report BUNDLE... [-o FILE]",
+	"ui":      "nstest ui ADDRESS",
 	"pack":    "nstest pack BUNDLE... [-o FILE]",
 	"version": "nstest version",
 }

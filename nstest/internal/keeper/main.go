@@ -130,6 +130,11 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	case wire.MethodTrim:
 		s.spare.drop()
 		return wire.Reply{}, nil
+	case wire.MethodScratch:
+		return answer(req, func(p wire.ScratchParams) (any, []*os.File, error) {
+			dir, err := rootfs.Memory(p.Size)
+			return nil, []*os.File{dir}, err
+		})
 	default:
 		return wire.Reply{}, &wire.Error{Op: req.Method, Message: "not a request for a keeper"}
 	}

@@ -331,6 +331,13 @@ func (r *Bundle) Fail(test string, f record.Failure) (first bool) {
 	return first
 }
 
+// Manifest is what the bundle is about, as of now.
+func (r *Bundle) Manifest() record.Manifest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.manifest
+}
+
 // Failed reports whether the test has failed.
 func (r *Bundle) Failed() bool {
 	r.mu.Lock()

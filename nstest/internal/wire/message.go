@@ -10,6 +10,7 @@ import (
 const (
 	MethodOpen        = "open"        // OpenParams → OpenResult, one file: the connection of the environment[, one for a process inside]
 	MethodTrim        = "trim"        // nothing → nothing: what is kept ready for the next Open is gone when the answer comes
+	MethodScratch     = "scratch"     // ScratchParams → nothing, one file: a directory in memory, mounted nowhere
 	MethodHost        = "host"        // HostParams → HostResult
 	MethodNetwork     = "network"     // NetworkParams → NetworkResult
 	MethodFindNetwork = "findnetwork" // FindNetworkParams → NetworkResult
@@ -77,6 +78,11 @@ type Share struct {
 type TimeOffsets struct {
 	Monotonic time.Duration
 	Boottime  time.Duration
+}
+
+// ScratchParams asks for a directory in memory, which is there as long as anybody has it open.
+type ScratchParams struct {
+	Size int64 // bytes that fit at most
 }
 
 // OpenParams describe an environment. The keeper fills nothing in: defaults are the caller's.

@@ -15,7 +15,7 @@ import (
 
 // build makes the items of events and of packets.
 func (a *Analysis) build(events []bundle.Event) {
-	b := builder{a: a, step: -1, nodes: map[string][]int{}, processes: map[int]int{}, faults: map[int]int{}}
+	b := newBuilder(a)
 	for _, e := range events {
 		b.add(e)
 	}
@@ -55,6 +55,17 @@ type builder struct {
 	step      int              // the item of the last step, if it has no end; else -1
 	processes map[int]int      // items of processes
 	faults    map[int]int      // items of faults in force
+	changed   []int            // items that were amended since they were put
+}
+
+func newBuilder(a *Analysis) builder {
+	return builder{a: a, step: -1, nodes: map[string][]int{}, processes: map[int]int{}, faults: map[int]int{}}
+}
+
+// amend is an item that is about to change.
+func (b *builder) amend(at int) *Item {
+	b.changed = append(b.changed, at)
+	return &b.a.Items[at]
 }
 
 func (b *builder) put(i Item) int {
@@ -143,7 +154,7 @@ func (b *builder) node(e bundle.Event, i Item) {
 		b.put(i)
 		return
 	}
-	begun := &b.a.Items[open[len(open)-1]]
+	begun := b.amend(open[len(open)-1])
 	b.nodes[key] = open[:len(open)-1]
 	begun.Took, begun.Lasts = max(e.Took, e.Time.Sub(begun.Time)), false
 	begun.fact("state", e.State)
@@ -157,7 +168,8 @@ func (b *builder) endStep(at time.Time) {
 	if b.step < 0 {
 		return
 	}
-	if s := &b.a.Items[b.step]; s.Lasts {
+	if b.a.Items[b.step].Lasts {
+		s := b.amend(b.step)
 		s.Took, s.Lasts = at.Sub(s.Time), false
 	}
 	b.step = -1
@@ -165,7 +177,7 @@ func (b *builder) endStep(at time.Time) {
 
 func (b *builder) fault(e bundle.Event, i Item) {
 	if at, known := b.faults[e.Fault]; known && e.State == "healed" {
-		begun := &b.a.Items[at]
+		begun := b.amend(at)
 		begun.Took, begun.Lasts = e.Time.Sub(begun.Time), false
 		begun.fact("healed after", begun.Took.String())
 		delete(b.faults, e.Fault)
@@ -195,7 +207,7 @@ func (b *builder) exit(e bundle.Event, i Item) {
 	level, how := ending(e)
 	i.Kind, i.Level, i.Text = Process, level, "ended: "+how
 	if at, known := b.processes[e.Process]; known {
-		begun := &b.a.Items[at]
+		begun := b.amend(at)
 		if level == Odd && e.State == "exit status 1" && strings.Contains(begun.Text, " -test.run=") { // it says that the test has failed
 			level, i.Level = Normal, Normal
 		}

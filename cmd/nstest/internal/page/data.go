@@ -30,41 +30,53 @@ type columns struct {
 	Facts  map[int][][2]string `json:"facts"`
 }
 
+// newColumns are those of no items: null is no column.
+func newColumns() *columns {
+	return &columns{
+		Kinds: analysis.Kinds, Hosts: []string{}, Facts: map[int][][2]string{},
+		Time: []int64{}, Took: []int64{}, Kind: []int{}, Level: []analysis.Level{}, Host: []int{}, To: []int{}, Text: []string{},
+		Proc: []int{}, Conn: []int{}, Packet: []int{}, Fault: []int{},
+	}
+}
+
+// add adds an item, at microseconds from the one before, and between hosts of these numbers.
+func (c *columns) add(i analysis.Item, after int64, from, to int) {
+	c.Time, c.Took, c.Text = append(c.Time, after), append(c.Took, took(i)), append(c.Text, i.Text)
+	c.Kind, c.Level = append(c.Kind, slices.Index(analysis.Kinds, i.Kind)), append(c.Level, i.Level)
+	c.Host, c.To = append(c.Host, from), append(c.To, to)
+	c.Proc, c.Conn, c.Packet, c.Fault = append(c.Proc, i.Process), append(c.Conn, i.Conn), append(c.Packet, i.Packet), append(c.Fault, i.Fault)
+}
+
+func took(i analysis.Item) int64 {
+	if i.Lasts {
+		return -1
+	}
+	return i.Took.Microseconds()
+}
+
 // maxTexts is how many bytes all texts of items have together.
 const maxTexts = 48 << 20
 
 // data is what the script shows.
 func (v *view) data() (template.JS, error) {
 	a := v.a
-	c := columns{Begin: v.base.UTC().Format(time.RFC3339Nano), End: a.End.Sub(v.base).Microseconds(), Kinds: analysis.Kinds, Hosts: a.Hosts, Facts: map[int][][2]string{}}
-	if c.Hosts == nil {
-		c.Hosts = []string{}
-	}
-	if len(a.Items) == 0 { // null is no column
-		c.Time, c.Text = []int64{}, []string{}
-	}
+	c := newColumns()
+	c.Begin, c.End = v.base.UTC().Format(time.RFC3339Nano), a.End.Sub(v.base).Microseconds()
 	hosts := map[string]int{}
 	for i, h := range a.Hosts {
+		c.Hosts = append(c.Hosts, h)
 		hosts[h] = i + 1
 	}
 	var last int64
 	room, left := maxTexts, 0
 	for n, i := range a.Items {
 		at := i.Time.Sub(v.base).Microseconds()
-		took := i.Took.Microseconds()
-		if i.Lasts {
-			took = -1
-		}
-		text := i.Text
-		if room -= len(text); room < 0 {
-			text = ""
+		if room -= len(i.Text); room < 0 {
+			i.Text = ""
 			left++
 		}
-		c.Time, c.Took, c.Text = append(c.Time, at-last), append(c.Took, took), append(c.Text, text)
+		c.add(i, at-last, hosts[i.Host], hosts[i.To])
 		last = at
-		c.Kind, c.Level = append(c.Kind, slices.Index(analysis.Kinds, i.Kind)), append(c.Level, i.Level)
-		c.Host, c.To = append(c.Host, hosts[i.Host]), append(c.To, hosts[i.To])
-		c.Proc, c.Conn, c.Packet, c.Fault = append(c.Proc, i.Process), append(c.Conn, i.Conn), append(c.Packet, i.Packet), append(c.Fault, i.Fault)
 		for _, f := range i.Facts {
 			if room -= len(f.Value); room < 0 {
 				break

@@ -8,8 +8,6 @@ import (
 	"crypto/sha256"
 	_ "embed" // of the assets
 	"encoding/base64"
-	"fmt"
-	"html/template"
 	"io"
 	"strings"
 
@@ -29,11 +27,14 @@ var css string
 //go:embed assets/page.js
 var js string
 
-// policy is a page's Content-Security-Policy: the style and the script of the page, images that are in it, and nothing else.
-func policy(script string) string {
+// policy is a page's Content-Security-Policy: the style and the scripts of the page, images that are in it, and nothing else.
+func policy(scripts ...string) string {
 	p := []string{"default-src 'none'", "style-src " + hash(css), "img-src data:", "base-uri 'none'", "form-action 'none'"}
-	if script != "" {
-		p = append(p, "script-src "+hash(script))
+	for i, s := range scripts {
+		scripts[i] = hash(s)
+	}
+	if len(scripts) > 0 {
+		p = append(p, "script-src "+strings.Join(scripts, " "))
 	}
 	return strings.Join(p, "; ")
 }
@@ -50,9 +51,5 @@ func Write(w io.Writer, b *bundle.Bundle, a *analysis.Analysis, version string) 
 		return err
 	}
 	v.Version = version
-	t, err := template.New("page").Parse(headHTML + pageHTML)
-	if err != nil {
-		return fmt.Errorf("the template of the page: %w", err)
-	}
-	return t.Execute(w, v)
+	return execute(w, pageHTML, v)
 }

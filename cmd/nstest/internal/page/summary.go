@@ -99,6 +99,7 @@ func (s *Summary) Write(w io.Writer, version string) error {
 	}
 	view := struct {
 		Title, Policy, Version string
+		Live                   *Live
 		CSS                    template.CSS
 		Facts                  []analysis.Fact
 		Reports                []report
@@ -106,7 +107,7 @@ func (s *Summary) Write(w io.Writer, version string) error {
 		Frequent, Slow         ranking
 		Errors                 []string
 	}{
-		Title: s.title(len(tests)), Policy: policy(""), Version: version, CSS: template.CSS(css),
+		Title: s.title(len(tests)), Policy: policy(), Version: version, CSS: template.CSS(css),
 		Reports: s.reports, Flaky: s.flaky(), Frequent: s.frequent(), Slow: s.slow(), Errors: s.errors,
 	}
 	if !first.IsZero() {

@@ -18,6 +18,7 @@ import (
 // A view is what the template shows.
 type view struct {
 	Title, Policy, Path, Version string
+	Live                         *Live // nil unless it is one
 	CSS                          template.CSS
 	JS, Data                     template.JS
 
@@ -73,6 +74,9 @@ func newView(b *bundle.Bundle, a *analysis.Analysis) (*view, error) {
 	m.Test = analysis.Clip(cmp.Or(m.Test, "(a test without a name)"), maxName)
 	m.Suite, m.Package, m.State, m.Repeat = analysis.Clip(m.Suite, maxName), analysis.Clip(m.Package, maxName), analysis.Clip(m.State, maxName), analysis.Clip(m.Repeat, maxMessage)
 	v := &view{Title: m.Test + " · " + m.State, Policy: policy(js), CSS: template.CSS(css), JS: template.JS(js), Path: b.Path(), Manifest: m, a: a}
+	if strings.HasPrefix(v.Path, "/proc/self/fd/") { // it has no name, and is gone with the program
+		v.Path = ""
+	}
 	v.base = m.Began
 	if len(a.Items) > 0 && v.base.IsZero() { // what was done for the test before it began has times below 0
 		v.base = a.Items[0].Time

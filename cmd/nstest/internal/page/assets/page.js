@@ -4,18 +4,33 @@
 // The data: a column for each property of the items, by time. Times are microseconds from the beginning.
 const $ = (id) => document.getElementById(id);
 const data = JSON.parse($('data').textContent);
-const count = data.t.length;
-const time = new Float64Array(count);
-for (let i = 0, t = 0; i < count; i++) time[i] = t += data.t[i];
-const last = Math.max(data.end, count ? time[count - 1] : 0, 1);
-const first = Math.min(0, count ? time[0] : 0); // before the test began, its environment was made
+const live = document.documentElement.dataset.live; // where more comes from, of a test that runs
+let count = 0, time = new Float64Array(0), last = 1;
+let first = 0; // before the test began, its environment was made
+const failures = [];
+
+// Takes note of the items that are new in the columns.
+function learn() {
+	const from = count;
+	count = data.t.length;
+	if (count > time.length) {
+		const more = new Float64Array(live ? 2 * count + 1000 : count);
+		more.set(time.subarray(0, from));
+		time = more;
+	}
+	for (let i = from, t = from ? time[from - 1] : 0; i < count; i++) {
+		time[i] = t += data.t[i];
+		if (data.k[i] === K.failure) failures.push(i);
+	}
+	last = Math.max(data.end, count ? time[count - 1] : 0, 1);
+	first = Math.min(0, count ? time[0] : 0);
+}
 const kindOf = (i) => data.kinds[data.k[i]];
 const hostOf = (i) => data.h[i] ? data.hosts[data.h[i] - 1] : '';
 const toOf = (i) => data.o[i] ? data.hosts[data.o[i] - 1] : '';
 const endOf = (i) => data.d[i] < 0 ? last : time[i] + data.d[i];
 const K = Object.fromEntries(data.kinds.map((name, i) => [name, i]));
-const failures = [];
-for (let i = 0; i < count; i++) if (data.k[i] === K.failure) failures.push(i);
+learn();
 
 // An element with a class, a text and children. Texts of the data are only ever set as texts.
 function element(tag, name, text, ...children) {
@@ -49,7 +64,9 @@ const filter = { words: [], kinds: new Set(), hosts: new Set(), only: null };
 const span = { from: 0, to: last };
 let shown = new Int32Array(0);
 let selected = -1;
+let following = ' so far', shownTo = 1;
 let haystack = null;
+const words = (i) => [data.x[i], hostOf(i), toOf(i), kindOf(i)].join(' ').toLowerCase();
 
 function matches(i) {
 	if (!filter.kinds.has(data.k[i])) return false;
@@ -58,9 +75,11 @@ function matches(i) {
 	return filter.words.every((w) => haystack[i].includes(w));
 }
 
-function apply() {
-	if (filter.words.length && !haystack) {
-		haystack = data.x.map((x, i) => [x, hostOf(i), toOf(i), kindOf(i)].join(' ').toLowerCase());
+// amended says that the filters are as they were: items were appended, and these were amended.
+function apply(amended) {
+	if (filter.words.length) {
+		haystack = haystack || [];
+		for (let i = haystack.length; i < count; i++) haystack.push(words(i));
 	}
 	const list = new Int32Array(count);
 	let n = 0;
@@ -68,11 +87,13 @@ function apply() {
 	shown = list.subarray(0, n);
 	let text = n === count ? `${count} events` : `${n} of ${count} events`;
 	if (filter.only) text += `, ${filter.only.label} only`;
+	if (live) text += following;
+	$('shown').setAttribute('aria-live', amended ? 'off' : 'polite'); // who listens is not told of every event
 	$('shown').textContent = text;
 	layout();
 	draw();
-	events.show(shown);
-	talk.show(shown.filter(speaks));
+	events.show(shown, amended);
+	talk.show(shown.filter(speaks), amended);
 }
 
 // The place of an item in a list of items, or where it would be.
@@ -140,13 +161,23 @@ class Rows {
 		});
 		new ResizeObserver(() => this.paint()).observe(box);
 	}
-	show(list) {
+	show(list, amended) {
+		const bottom = this.box.scrollTop > 0 && this.box.scrollTop + this.box.clientHeight >= this.list.length * this.height + this.top - this.height;
+		const before = this.list;
 		this.list = list;
 		this.fill.style.height = `${list.length * this.height}px`;
 		this.box.setAttribute('aria-rowcount', list.length);
-		for (const row of this.rows.values()) this.drop(row);
-		this.rows.clear();
-		this.select(selected, true);
+		for (const [at, row] of this.rows) {
+			if (amended && list[at] === before[at] && !amended.has(list[at])) continue;
+			this.drop(row);
+			this.rows.delete(at);
+		}
+		if (!amended) this.select(selected, true);
+		else {
+			const at = place(list, selected);
+			this.active = list[at] === selected ? at : -1;
+		}
+		if (amended && bottom) this.box.scrollTop = list.length * this.height; // who reads the end sees what is new
 		this.paint();
 	}
 	drop(row) {
@@ -226,8 +257,15 @@ const speaking = new Set(['tcp', 'http', 'tls', 'dns', 'icmp'].map((k) => K[k]))
 const across = new Set(['failure', 'fault', 'link'].map((k) => K[k]));
 const speaks = (i) => speaking.has(data.k[i]) && (data.h[i] || data.o[i]) || across.has(data.k[i]) || data.k[i] === K.process && data.l[i] > 0;
 const column = new Map();
-for (let i = 0; i < count; i++) if (speaking.has(data.k[i])) for (const h of [data.h[i], data.o[i]]) if (h) column.set(h, 0);
-[...column.keys()].sort((a, b) => a - b).forEach((h, n) => column.set(h, n));
+let listened = 0; // how many items are in it
+function listen() {
+	const before = column.size;
+	for (; listened < count; listened++) if (speaking.has(data.k[listened])) for (const h of [data.h[listened], data.o[listened]]) if (h) column.set(h, 0);
+	if (column.size === before) return false;
+	[...column.keys()].sort((a, b) => a - b).forEach((h, n) => column.set(h, n));
+	return true;
+}
+listen();
 const narrow = matchMedia('(max-width: 600px)');
 const columnWidth = () => Math.max(narrow.matches ? 110 : 150, Math.min(340, ($('sequence').clientWidth - 110) / Math.max(1, column.size)));
 const columnAt = (h) => 100 + columnWidth() * ((column.get(h) || 0) + 0.5);
@@ -313,6 +351,7 @@ function layout() {
 	}
 	rows = [];
 	lanes = [];
+	if (rowOf.length < count) rowOf = new Int32Array(2 * count);
 	let y = axis;
 	for (const lane of [...found.keys()].sort((a, b) => a - b)) {
 		const top = y += 5;
@@ -529,6 +568,7 @@ function zoomBy(factor, around) {
 	const part = (around - span.from) / (span.to - span.from);
 	zoom(around - width * part, around - width * part + width);
 }
+const zoomTest = () => zoom(-last * 0.005, last * 1.015);
 const zoomAll = () => zoom(first - (last - first) * 0.005, last + (last - first) * 0.015);
 function zoomFailure() {
 	if (!failures.length) return;
@@ -754,18 +794,37 @@ function chip(parent, text, set, value, swatch) {
 }
 function controls() { for (const set of boxes) set(); }
 
+// A box for each kind and host of which there is an item, in their order.
 const perKind = new Array(data.kinds.length).fill(0);
 const present = new Set();
-for (let i = 0; i < count; i++) {
-	perKind[data.k[i]]++;
-	if (data.h[i]) present.add(data.h[i]);
+const chips = { kinds: [], hosts: [] };
+let sorted = 0; // how many items are counted
+function sort() {
+	for (; sorted < count; sorted++) {
+		perKind[data.k[sorted]]++;
+		if (data.h[sorted]) present.add(data.h[sorted]);
+	}
+	data.kinds.forEach((name, k) => {
+		if (!perKind[k]) return;
+		if (!chips.kinds[k]) {
+			const label = chip($('kinds'), name, () => filter.kinds, k, `var(--${name === 'link' ? 'link-kind' : name})`);
+			label.append(' ', element('span', 'count'));
+			chips.kinds[k] = inOrder(chips.kinds, k, label);
+		}
+		const counted = chips.kinds[k].querySelector('.count');
+		if (counted.textContent !== String(perKind[k])) counted.textContent = perKind[k];
+	});
+	data.hosts.forEach((name, h) => {
+		if (present.has(h + 1) && !chips.hosts[h]) chips.hosts[h] = inOrder(chips.hosts, h, chip($('hosts'), name, () => filter.hosts, h + 1));
+	});
 }
-data.kinds.forEach((name, k) => {
-	if (!perKind[k]) return;
-	const label = chip($('kinds'), name, () => filter.kinds, k, `var(--${name === 'link' ? 'link-kind' : name})`);
-	label.append(' ', element('span', 'count', String(perKind[k])));
-});
-data.hosts.forEach((name, h) => { if (present.has(h + 1)) chip($('hosts'), name, () => filter.hosts, h + 1); });
+
+// Puts a label before the first one of those after it.
+function inOrder(list, at, label) {
+	const next = list.find((other, n) => n > at && other);
+	if (next) next.before(label);
+	return label;
+}
 
 let typing = 0;
 $('search').addEventListener('input', () => {
@@ -780,23 +839,103 @@ $('zoom-in').addEventListener('click', () => zoomBy(0.5, focusTime()));
 $('zoom-out').addEventListener('click', () => zoomBy(2, focusTime()));
 $('zoom-fit').addEventListener('click', zoomAll);
 $('zoom-fail').addEventListener('click', zoomFailure);
-$('zoom-fail').hidden = !failures.length;
 scene.addEventListener('scroll', draw, { passive: true });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { palette(); draw(); });
 new ResizeObserver(() => { columns(); draw(); }).observe(scene);
 
-if (count) {
-	$('tool').hidden = false;
+// Shows the parts for which there is anything.
+function unfold() {
+	$('tool').hidden = !count;
 	$('talk').hidden = column.size === 0;
+	$('silence').hidden = column.size > 0 || Boolean(live);
+	$('zoom-fail').hidden = !failures.length;
 }
-$('silence').hidden = column.size > 0;
+
+unfold();
 palette();
 reset();
+sort();
 controls();
-zoom(-last * 0.005, last * 1.015);
+zoomTest();
 columns();
 apply();
 if (failures.length) select(failures[0]);
 follow(location.hash);
+if (live) watch();
 document.documentElement.dataset.ready = 'yes';
+
+// A test that runs: increments come until it is over.
+function watch() {
+	const source = new EventSource(live);
+	const amended = new Set();
+	let lost = 0, due = 0, took = 0;
+	const status = (text) => { $('live').textContent = text; };
+	source.addEventListener('message', (e) => {
+		lost = 0;
+		grow(JSON.parse(e.data), amended);
+		if (!due) due = setTimeout(refresh, Math.max(100, 4 * took));
+	});
+	function refresh() {
+		const began = performance.now();
+		due = 0;
+		const whole = span.to >= shownTo && span.from <= 0; // who sees everything goes on to
+		const several = listen();
+		sort();
+		controls();
+		unfold();
+		if (whole && first < 0 && span.from <= first) zoomAll();
+		else if (whole) zoomTest();
+		shownTo = last;
+		if (several) columns();
+		apply(amended);
+		if (amended.has(selected) && !$('detail').contains(document.activeElement)) detail(selected);
+		amended.clear();
+		took = performance.now() - began;
+	}
+	source.addEventListener('over', (e) => {
+		source.close();
+		const state = JSON.parse(e.data);
+		if (state.report) {
+			location.reload(); // it is the report now
+			return;
+		}
+		following = '';
+		if (due) clearTimeout(due);
+		refresh();
+		status(state.text);
+	});
+	source.addEventListener('error', () => {
+		if (source.readyState !== EventSource.CLOSED && ++lost < 3) return;
+		source.close();
+		following = '';
+		refresh();
+		status('The run is over, or was ended: nothing more comes. This is what there was.');
+	});
+}
+
+// Takes an increment into the columns.
+function grow(more, amended) {
+	if (more.first) {
+		for (const c of ['t', 'd', 'k', 'l', 'h', 'o', 'x', 'p', 'c', 'n', 'f']) data[c] = [];
+		Object.assign(data, { facts: {}, hosts: [], begin: more.begin });
+		count = listened = sorted = failures.length = 0;
+		haystack = null;
+		perKind.fill(0);
+		present.clear();
+	}
+	const told = failures.length;
+	for (const h of more.hosts) data.hosts.push(h);
+	for (const c of ['t', 'd', 'k', 'l', 'h', 'o', 'x', 'p', 'c', 'n', 'f']) for (const v of more[c]) data[c].push(v);
+	Object.assign(data.facts, more.facts);
+	data.end = Math.max(data.end, more.end);
+	for (const [at, to] of Object.entries(more.amended || {})) {
+		const i = Number(at);
+		data.d[i] = to.d;
+		data.l[i] = to.l;
+		if (to.facts) data.facts[i] = to.facts;
+		amended.add(i);
+	}
+	learn();
+	if (failures.length > told) $('said').textContent = `It has failed: ${data.x[failures[told]].slice(0, 300)}`;
+}
 })();
