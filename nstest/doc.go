@@ -65,6 +65,12 @@
 // spec or test that makes further environments has their bundles among its files. Nothing else is recorded for a spec than
 // for a test; the failure of a subtest is noted when the subtest has ended.
 //
+// With NSTEST_UI=ADDRESS in the environment, such as 127.0.0.1:8080, there is a page at that address, as long as "go test" or "ginkgo" runs, of
+// all hermetic specs and tests, and environments from New: what runs, what happens in it as it does, and the report of each
+// that fails. It is served by the command nstest, which the first test starts; where that is not found, or the address is taken, no test passes.
+// The page is for this user, and for browsers that reach the address; other pages that they show cannot read it. Where ADDRESS is no
+// loopback address it is for everybody who reaches that. What is recorded for the page alone is in memory, and nothing of it is left.
+//
 // A bundle has at most NSTEST_KEEP_LIMIT bytes, by default 128 MiB: a quarter of it is for packets, a quarter for events and
 // logs, and about half for files. The manifest says what was left out, and a note among the events which of them were. [Redact]
 // keeps secrets out of it.

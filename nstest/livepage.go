@@ -22,11 +22,8 @@ type livePage struct {
 	dir     *os.File // it, open: it is there as long as that
 }
 
-// The bounds of what is in memory for the page.
-const (
-	scratchSize   = 256 << 20 // of a test's program
-	fleetingLimit = 32 << 20  // of each bundle, unless NSTEST_KEEP_LIMIT says otherwise
-)
+// scratchSize is how many bytes of bundles a test's program has in memory for the page at most.
+const scratchSize = 256 << 20
 
 // showing reports whether tests of this process are to be shown. Environments that a hermetic test makes itself are not.
 func showing() bool { return os.Getenv("NSTEST_UI") != "" && twin.This() == nil }

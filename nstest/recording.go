@@ -122,9 +122,6 @@ func (r *recording) Begin(m record.Manifest) error {
 	}
 	if dir == "" {
 		dir, r.fleeting = page.scratch, true
-		if os.Getenv("NSTEST_KEEP_LIMIT") == "" {
-			limits = scribe.LimitsOf(fleetingLimit)
-		}
 	}
 	m.Began, m.Opened, m.Machine = time.Now(), r.opened, scribe.Machine(r.env.Rootless())
 	m.Attempt = max(m.Attempt, 1)

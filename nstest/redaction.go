@@ -22,7 +22,8 @@ type Redaction struct {
 // Redact has all bundles from now on redacted; TestMain is the place to call it. The zero Redaction ends that.
 //
 // A bundle is redacted when it is completed. One of a test that still runs, or of a program that was killed, is not: its
-// manifest has the state "running".
+// manifest has the state "running". The page that NSTEST_UI asks for shows of a test what is redacted: its name at first, and the rest when
+// it is complete. Without a Text it shows everything as it happens.
 func Redact(r Redaction) {
 	theRedaction.Store(&scribe.Redaction{Text: r.Text, Packets: r.Captures, Files: r.Files})
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/signal"
+	"strconv"
 
 	"github.com/hermetic-go/nstest/cmd/nstest/internal/live"
 	"golang.org/x/sys/unix"
@@ -30,6 +32,11 @@ func (c uiCommand) Run(ctx context.Context, sys *system) error {
 	addr, err := pageAddress(c.Address)
 	if err != nil {
 		return err
+	}
+	if c.WithRuns {
+		if err := shut(); err != nil {
+			return err
+		}
 	}
 	s, err := live.Listen(addr, buildVersion())
 	if errors.Is(err, live.ErrServed) && c.WithRuns { // whoever has started this one asks that one
@@ -63,4 +70,22 @@ func pageAddress(text string) (netip.AddrPort, error) {
 		err = errors.New("nobody would know the port 0: say which one")
 	}
 	return addr, err
+}
+
+// shut closes what this process was started with besides standard input, output and error: somebody may wait for its other end.
+func shut() error {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= 2 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 { // those of this program have it
+			_ = unix.Close(fd) // it is another program's
+		}
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func inBrowser(t *testing.T, f func(t *testing.T, browser context.Context)) {
 	nstest.RunWith(t, nstest.Config{Loopback: true}, func(t *testing.T, _ *nstest.Env) {
 		options := slices.Concat(chromedp.DefaultExecAllocatorOptions[:], []chromedp.ExecAllocatorOption{
 			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
-			chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND"), chromedp.Flag("disable-component-update", true),
+			chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"), chromedp.Flag("disable-component-update", true),
 			chromedp.Env("HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "DBUS_SESSION_BUS_ADDRESS=disabled:", "DBUS_SYSTEM_BUS_ADDRESS=disabled:"),
 			chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { cmd.SysProcAttr = nil }), // whose Pdeathsig is about the thread that forks; the environment ends it
 		})
@@ -76,6 +76,12 @@ type setting func(ctx context.Context) error
 // open opens a file.
 func open(t *testing.T, browser context.Context, file string, settings ...setting) *tab {
 	t.Helper()
+	return visit(t, browser, (&url.URL{Scheme: "file", Path: file}).String(), settings...)
+}
+
+// visit opens a page.
+func visit(t *testing.T, browser context.Context, address string, settings ...setting) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
 	p := &tab{T: t, ctx: ctx}
@@ -88,7 +94,7 @@ func open(t *testing.T, browser context.Context, file string, settings ...settin
 			t.Fatal(err)
 		}
 	}
-	p.do(chromedp.Navigate((&url.URL{Scheme: "file", Path: file}).String()))
+	p.do(chromedp.Navigate(address))
 	return p
 }
 
@@ -120,7 +126,7 @@ func (p *tab) heard() (complaints, requests []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.requests {
-		if !strings.HasPrefix(r, "file:///") && !strings.HasPrefix(r, "data:") {
+		if !strings.HasPrefix(r, "file:///") && !strings.HasPrefix(r, "data:") && !strings.HasPrefix(r, "blob:"+livePage) && !strings.HasPrefix(r, livePage) {
 			requests = append(requests, r)
 		}
 	}
@@ -155,7 +161,7 @@ func eval[T any](p *tab, expression string) T {
 // until waits until an expression of JavaScript is true.
 func (p *tab) until(expression string) {
 	p.Helper()
-	_, err := chromedp.Run(p.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(10*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+	_, err := chromedp.Run(p.ctx, chromedp.Poll[bool](expression, chromedp.WithPollingInterval(10*time.Millisecond), chromedp.WithPollingTimeout(2*time.Minute)))
 	if err != nil {
 		complaints, _ := p.heard()
 		p.Fatalf("%s: %v; the page complains %q and is %q", expression, err, complaints, eval[string](p, `[document.title, ...[...document.querySelectorAll('#detail h3, #shown')].map((e) => e.textContent)].join(', ')`))

@@ -866,15 +866,15 @@ document.documentElement.dataset.ready = 'yes';
 
 // A test that runs: increments come until it is over.
 function watch() {
-	const source = new EventSource(live);
+	let source, ended = false;
 	const amended = new Set();
 	let lost = 0, due = 0, took = 0;
 	const status = (text) => { $('live').textContent = text; };
-	source.addEventListener('message', (e) => {
+	const message = (e) => {
 		lost = 0;
 		grow(JSON.parse(e.data), amended);
 		if (!due) due = setTimeout(refresh, Math.max(100, 4 * took));
-	});
+	};
 	function refresh() {
 		const began = performance.now();
 		due = 0;
@@ -892,8 +892,8 @@ function watch() {
 		amended.clear();
 		took = performance.now() - began;
 	}
-	source.addEventListener('over', (e) => {
-		source.close();
+	const over = (e) => {
+		end();
 		const state = JSON.parse(e.data);
 		if (state.report) {
 			location.reload(); // it is the report now
@@ -903,14 +903,31 @@ function watch() {
 		if (due) clearTimeout(due);
 		refresh();
 		status(state.text);
-	});
-	source.addEventListener('error', () => {
+	};
+	const error = () => {
 		if (source.readyState !== EventSource.CLOSED && ++lost < 3) return;
-		source.close();
+		end();
 		following = '';
 		refresh();
 		status('The run is over, or was ended: nothing more comes. This is what there was.');
+	};
+	function end() {
+		ended = true;
+		source.close();
+	}
+	function begin() { // what comes begins with everything
+		source = new EventSource(live);
+		source.addEventListener('message', message);
+		source.addEventListener('over', over);
+		source.addEventListener('error', error);
+	}
+	// A browser has six connections to a server, for all pages together: those that nobody sees have none.
+	document.addEventListener('visibilitychange', () => {
+		if (ended) return;
+		if (document.hidden) source.close();
+		else if (source.readyState === EventSource.CLOSED) begin();
 	});
+	begin();
 }
 
 // Takes an increment into the columns.
