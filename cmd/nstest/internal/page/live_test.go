@@ -1,15 +1,20 @@
 package page_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +58,9 @@ func TestShown(t *testing.T) {
 	if !asked {
 		return
 	}
+	if name == "secret" {
+		nstest.Redact(nstest.Redaction{Text: func(s string) string { return strings.ReplaceAll(s, name, "****") }})
+	}
 	await := func(stage string) {
 		t.Helper()
 		if _, err := os.ReadFile(filepath.Join(dir, name+stage)); err != nil { // which takes until somebody has written there
@@ -65,7 +73,7 @@ func TestShown(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("fails", func(t *testing.T) {
+	t.Run("fails "+name, func(t *testing.T) {
 		env := nstest.New(t, nstest.Config{})
 		web, db := env.Host("web"), env.Host("db")
 		if err := web.Command("echo", "hello from "+name).Run(); err != nil {
@@ -93,10 +101,10 @@ func TestShown(t *testing.T) {
 type testRun struct {
 	*testing.T
 	dir string
-	cmd *exec.Cmd
+	cmd *exec.Cmd // is called go, and has the programs
 }
 
-func startRun(t *testing.T) *testRun {
+func startRun(t *testing.T, names ...string) *testRun {
 	t.Helper()
 	r := &testRun{T: t, dir: t.TempDir()}
 	exe, err := os.Executable()
@@ -107,7 +115,7 @@ func startRun(t *testing.T) *testRun {
 	if err == nil {
 		err = errors.Join(os.WriteFile(filepath.Join(r.dir, "go"), sh, 0o755), os.Symlink(exe, filepath.Join(r.dir, "nstest")), os.Mkdir(filepath.Join(r.dir, "tmp"), 0o777))
 	}
-	for _, name := range []string{"a", "b"} {
+	for _, name := range names {
 		for _, stage := range []string{"-one", "-two", "-three"} {
 			err = errors.Join(err, syscall.Mkfifo(filepath.Join(r.dir, name+stage), 0o600))
 		}
@@ -115,7 +123,7 @@ func startRun(t *testing.T) *testRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const script = `for name in a b; do ` + shownIn + `="$1=$name" "$2" -test.run='^TestShown$' -test.v & done; wait`
+	script := `for name in ` + strings.Join(names, " ") + `; do ` + shownIn + `="$1=$name" "$2" -test.run='^TestShown$' -test.v & done; wait`
 	r.cmd = exec.Command(filepath.Join(r.dir, "go"), "-c", script, "go", r.dir, exe)
 	r.cmd.Env = append(os.Environ(), "NSTEST_UI="+liveAddr, "NSTEST_KEEP=", "PATH="+r.dir+":"+os.Getenv("PATH"), "TMPDIR="+filepath.Join(r.dir, "tmp"))
 	output, err := os.Create(filepath.Join(r.dir, "output"))
@@ -244,7 +252,7 @@ func TestLive(t *testing.T) {
 }
 
 func twoPackages(t *testing.T, browser context.Context) {
-	r := startRun(t)
+	r := startRun(t, "a", "b")
 	r.served()
 	eventually(t, "one server alone", func() bool { return len(servers(t)) == 1 }) // another one may find that out just now
 	all := visit(t, browser, livePage)
@@ -293,7 +301,7 @@ func twoPackages(t *testing.T, browser context.Context) {
 	a.becomes(ready)
 	a.until(`document.querySelector('#state') !== null && [...document.querySelectorAll('.title')].some((e) => e.textContent.includes('artition'))`)
 	a.look("report-light-1280.png")
-	all.until(`document.querySelector('#failed a')?.textContent === 'TestShown/fails' && document.querySelector('#live').textContent === 'A test has failed.'`)
+	all.until(`document.querySelector('#failed a')?.textContent === 'TestShown/fails_a' && document.querySelector('#live').textContent === 'A test has failed.'`)
 	r.goOn("b-two")
 	all.until(`document.querySelector('#title').textContent === '2 failed, 2 passed'`)
 	b.becomes(`document.title.endsWith('failed')`)
@@ -341,8 +349,9 @@ func (r *testRun) follow(browser context.Context, name, colours string, width in
 
 // killedRun kills everything that belongs to a run but the server, which goes too; and who may read the page is looked at before.
 func killedRun(t *testing.T) {
-	r := startRun(t)
+	r := startRun(t, "a", "secret")
 	r.served()
+	r.keepsSecrets()
 	for name, c := range map[string]struct {
 		header http.Header
 		want   int
@@ -358,10 +367,62 @@ func killedRun(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", name, got, c.want)
 		}
 	}
-	if killed := r.kill(); killed < 2 {
+	if killed := r.kill(); killed < 2 { // with keepers there are more
 		t.Errorf("%d programs were killed", killed)
 	}
 	r.nothingIsLeft()
+}
+
+// keepsSecrets looks at what is shown of a test whose texts are redacted, and of another one.
+func (r *testRun) keepsSecrets() {
+	r.Helper()
+	body := func(path string) io.ReadCloser {
+		req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, livePage+path, nil)
+		if err != nil {
+			r.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			r.Fatal(err)
+		}
+		return resp.Body
+	}
+	until := func(in io.ReadCloser, texts ...string) (all string) {
+		r.Helper()
+		defer in.Close() // a server waits for those who look
+		for s := bufio.NewReader(in); !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(all, text) }); {
+			line, err := s.ReadString('\n')
+			if all += line; err != nil {
+				r.Fatalf("%v; there is no %q in:\n%s", err, texts, all)
+			}
+		}
+		return all
+	}
+	ids := map[string]int{}
+	all := until(body("tests"), `"failed":`)
+	eventually(r.T, "two tests that run", func() bool {
+		all = until(body("tests"), `"failed":`)
+		for _, m := range regexp.MustCompile(`"id":(\d+),"test":"TestShown/fails_([^"]+)"`).FindAllStringSubmatch(all, -1) {
+			ids[m[2]], _ = strconv.Atoi(m[1])
+		}
+		return len(ids) == 2
+	})
+	if ids["a"] == 0 || ids["****"] == 0 || strings.Contains(all, "secret") {
+		r.Fatalf("the tests are %v, in:\n%s", ids, all)
+	}
+	until(body(fmt.Sprintf("test/%d/events", ids["a"])), "hello from a") // the control
+	shown := body(fmt.Sprintf("test/%d/events", ids["****"]))
+	r.goOn("secret-one")
+	r.goOn("secret-two")
+	if text := until(shown, "event: over"); strings.Contains(text, "hello") || strings.Contains(text, "event: message") {
+		r.Errorf("of what is to be redacted there is shown:\n%s", text)
+	}
+	in := body(fmt.Sprintf("test/%d", ids["****"]))
+	defer in.Close()
+	report, err := io.ReadAll(in)
+	if text := string(report); err != nil || strings.Contains(text, "secret") || !strings.Contains(text, "hello from ****") {
+		r.Errorf("%v: the report is not redacted, or no report:\n%.2000s", err, text)
+	}
 }
 
 // kill kills the run and its programs, and nothing else, and reports how many programs those were.
