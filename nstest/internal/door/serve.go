@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
@@ -32,6 +33,7 @@ type Keeper struct {
 	}
 	pids   unix.Stat_t
 	guests chan struct{}
+	full   atomic.Bool // there is no place for another guest
 
 	silence time.Duration // the constant; shorter in tests
 }
@@ -78,7 +80,7 @@ func (k *Keeper) ID(number int) string {
 // Serve has handle answer whoever may ask, for as long as the process lives.
 func (k *Keeper) Serve(handle wire.Handler) {
 	for {
-		k.guests <- struct{}{} // those who come before there is room wait in the kernel's queue
+		k.makeRoom() // those who come before there is some wait in the kernel's queue
 		var fd int
 		var err error
 		if rerr := k.raw.Read(func(door uintptr) bool {
@@ -98,6 +100,17 @@ func (k *Keeper) Serve(handle wire.Handler) {
 		case !errors.Is(err, unix.ECONNABORTED) && !errors.Is(err, unix.EINTR):
 			return
 		}
+	}
+}
+
+// makeRoom takes the place of a guest, when there is one.
+func (k *Keeper) makeRoom() {
+	select {
+	case k.guests <- struct{}{}:
+	default:
+		k.full.Store(true)
+		k.guests <- struct{}{}
+		k.full.Store(false)
 	}
 }
 
@@ -138,7 +151,7 @@ func (k *Keeper) watch(ctx context.Context, hangUp func()) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if len(k.guests) == cap(k.guests) {
+			if k.full.Load() {
 				hangUp()
 				return
 			}
