@@ -11,12 +11,11 @@ import (
 // A label says for List what runs in an environment, and where that is. The keeper is told some time later, and of many
 // changes only the last: nobody finds those in a list that are over at once.
 type label struct {
-	env     *Env
-	telling sync.Mutex // held while the keeper is told: what is newer comes later
+	env *Env
 
 	mu   sync.Mutex
 	news wire.NameParams // that the keeper has not heard
-	due  bool            // it will
+	due  bool            // it will, or is being told: what is newer comes later
 	told bool            // it has heard something
 }
 
@@ -36,6 +35,11 @@ func (l *label) change(note func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	note()
+	l.schedule()
+}
+
+// schedule has the keeper told, if nobody is about to do so. The mutex is held.
+func (l *label) schedule() {
 	if l.due {
 		return
 	}
@@ -49,11 +53,15 @@ func (l *label) change(note func()) {
 
 // tell tells the keeper. If that has gone, there is no list either.
 func (l *label) tell() {
-	l.telling.Lock()
-	defer l.telling.Unlock()
 	l.mu.Lock()
 	news := l.news
-	l.news, l.due, l.told = wire.NameParams{}, false, true
+	l.news, l.told = wire.NameParams{}, true
 	l.mu.Unlock()
 	_ = l.env.call(context.Background(), wire.MethodName, news, nil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.due = false
+	if l.news != (wire.NameParams{}) { // it has come meanwhile
+		l.schedule()
+	}
 }

@@ -330,7 +330,7 @@ func (e *environment) recordPackets(n *network) {
 		return
 	}
 	if err := r.ring.ring.watch(e, r.ring, n); err != nil {
-		e.note("the packets of network %s are not recorded: %v", n.name, err)
+		e.note("network %s: %v", n.name, err)
 	}
 }
 

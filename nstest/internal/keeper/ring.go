@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -99,23 +100,23 @@ func (r *ring) watch(e *environment, c *capture, n *network) error {
 		return nil
 	}
 	if len(r.switches) >= maxTaps {
-		return refuse(unix.EMFILE, "%d others are", maxTaps)
+		return refuse(unix.EMFILE, "the packets are not recorded: those of %d other networks are", maxTaps)
 	}
 	err := n.lan.Record(c.params.Snap, func(port lan.PortID, f tap.Frame) {
 		if l, ok := n.labels.Load(port); ok {
 			c.see(e, l.(label), f)
 		}
 	})
-	if err == nil {
-		var w *lan.DropWatch
-		if w, err = n.lan.Drops(func(d lan.Drop) { c.seeDrop(e, n, d) }); err == nil {
-			r.drops = append(r.drops, w)
-		}
+	if err != nil {
+		return fmt.Errorf("the packets are not recorded: %w", err)
 	}
-	if err == nil {
-		r.switches = append(r.switches, n.lan)
+	r.switches = append(r.switches, n.lan)
+	w, err := n.lan.Drops(func(d lan.Drop) { c.seeDrop(e, n, d) })
+	if err != nil {
+		return fmt.Errorf("which packets are dropped is not recorded: %w", err)
 	}
-	return err
+	r.drops = append(r.drops, w)
+	return nil
 }
 
 // end stops listening, and returns how many packets were lost by the kernel. Nobody sends packets any more.

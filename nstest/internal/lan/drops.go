@@ -50,9 +50,18 @@ func (s *Switch) Drops(see func(Drop)) (*DropWatch, error) {
 	s.watches = append(slices.Clone(s.watches), w)
 	s.watching.Unlock()
 	if len(b.cuts) > 0 && !b.logged {
-		return w, s.enforce(b, b.cuts)
+		if err := s.enforce(b, b.cuts); err != nil {
+			s.unwatch(w)
+			return nil, fmt.Errorf("watch the switch: %w", err)
+		}
 	}
 	return w, nil
+}
+
+func (s *Switch) unwatch(w *DropWatch) {
+	s.watching.Lock()
+	defer s.watching.Unlock()
+	s.watches = slices.DeleteFunc(slices.Clone(s.watches), func(other *DropWatch) bool { return other == w })
 }
 
 // enforce has the bridge drop what does not pass, and tell it if anybody watches. That it cannot tell is no error. portMu is held.
@@ -66,6 +75,7 @@ func (s *Switch) enforce(b *bridge, cuts []Cut) error {
 	}
 	err := b.block(cuts, true)
 	if err == nil {
+		s.mute = nil
 		return nil
 	}
 	if plain := b.block(cuts, false); plain != nil {
@@ -173,10 +183,7 @@ func (s *Switch) flushDrops(b *bridge) error {
 // may be called again.
 func (w *DropWatch) Close() error {
 	err := w.Flush()
-	s := w.owner
-	s.watching.Lock()
-	defer s.watching.Unlock()
-	s.watches = slices.DeleteFunc(slices.Clone(s.watches), func(other *DropWatch) bool { return other == w })
+	w.owner.unwatch(w)
 	return err
 }
 
