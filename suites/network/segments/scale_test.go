@@ -46,7 +46,7 @@ var _ = Describe("A network with many hosts", func() {
 		Eventually(reach).WithArguments(hosts[0], hosts[99]).Should(Succeed())
 	})
 
-	It("has each of five hundred reachable from one, over two switches as over one, and is full with 1,023", Label("soak"), func() {
+	It("has each of five hundred reachable from one, over two switches as over one, and is full with 1,023", Label("soak"), Serial, func() {
 		if os.Getenv("NSTEST_SOAK") == "" {
 			Skip("this takes long\nWhat to do: set NSTEST_SOAK=1, as make soak does")
 		}
