@@ -148,7 +148,8 @@ var _ = Describe("A host's own root", func() {
 				for f in /proc/1/fd/*; do /busybox readlink $f; done | /busybox grep '^/' | /busybox grep -v '^/dev/null$'; true`)
 		}
 		Expect(look(plain)).To(ContainElements("/of-the-environment", "/proc/1/root/of-the-environment"), "the control")
-		Expect(look(db)).To(BeEmpty())
+		program := must(os.Executable()) // which the init in Go has open
+		Expect(look(db)).To(Or(BeEmpty(), HaveEach(program)))
 		By("also when root there takes its mounts away")
 		Expect(shell(db, `/busybox mkdir /p && /busybox mount -t proc proc /p; for m in /etc/hosts /etc/hostname /tmp /run /sys /dev/shm; do /busybox umount -l $m; done;
 			/busybox umount -l / 2>/dev/null; /busybox find / /tmp /run /p/[0-9]*/root/ -xdev -name of-the-environment 2>/dev/null; test -e /p/1/root/busybox && echo seen`)).
@@ -254,6 +255,9 @@ var _ = Describe("A host's own root", func() {
 	DescribeTable("is there whatever the environment is like:", func(cfg nstest.Config, host nstest.HostConfig) {
 		if cfg.Privileged {
 			require.MachineRoot()
+		}
+		if len(cfg.CapDrop) > 0 && os.Getenv("NSTEST_INIT") == "go" {
+			Skip("a host's init in Go is executed, and has no more rights than its environment\nWhat to do: leave NSTEST_INIT away")
 		}
 		dirs := withBusybox(stack(1))
 		put(dirs[0], "marker", "of the root")

@@ -21,7 +21,8 @@ import (
 //     environment's root.
 //   - A user namespace cannot be unshared by the init itself, which has several threads. A child has one, and can.
 //   - A further init executes the program's file, which must be executable for the environment's root, and its
-//     interpreter, if it has one, must be in the environment's root directory.
+//     interpreter, if it has one, must be in the environment's root directory. Of capabilities it has what the limits of the
+//     environment leave (Config.CapDrop): without CAP_NET_ADMIN no further hosts can be made.
 //   - The soft limit of open files (RLIMIT_NOFILE) is raised to the hard one, as in every Go program, also for children.
 type fallback struct {
 	exe    int          // this program's file, or -1
