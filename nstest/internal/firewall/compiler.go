@@ -22,14 +22,15 @@ const refusal = "reject"
 
 // Priorities. A portal comes before what else translates on a host, so that its rules decide.
 const (
-	filterPriority      = 0
+	firstPriority       = -90 // of the chains that filter; each firewall comes after the one that it replaces
+	lastPriority        = 40
 	destinationPriority = -110
 	sourcePriority      = 90
 )
 
-// compile makes the transaction that replaces whatever firewall there is by f.
-func compile(f Firewall) *transaction {
-	t := &transaction{}
+// compile makes the transaction that replaces whatever firewall there is by f, whose chains have a priority.
+func compile(f Firewall, priority int32) *transaction {
+	t := &transaction{priority: priority}
 	t.clear()
 	t.table()
 	t.refusal()
@@ -158,9 +159,9 @@ const stateRelated = 1 << 2
 // stateful adds the chains at the hooks. An answer belongs to the direction in which its connection was opened. Errors about
 // connections pass, and with them the answers of reject.
 func (t *transaction) stateful() {
-	t.base("input", "filter", unix.NF_INET_LOCAL_IN, filterPriority)
-	t.base("output", "filter", unix.NF_INET_LOCAL_OUT, filterPriority)
-	t.base("forward", "filter", unix.NF_INET_FORWARD, filterPriority)
+	t.base("input", "filter", unix.NF_INET_LOCAL_IN, t.priority)
+	t.base("output", "filter", unix.NF_INET_LOCAL_OUT, t.priority)
+	t.base("forward", "filter", unix.NF_INET_FORWARD, t.priority)
 	t.vital()
 	for _, chain := range []string{"input", "output", "forward"} {
 		t.rule(chain, append(bit(tracked(expr.CtKeySTATE, original), stateRelated, true), accept)...)
@@ -181,9 +182,9 @@ func (t *transaction) stateful() {
 
 // stateless adds the chains at the hooks where the kernel tracks nothing.
 func (t *transaction) stateless() {
-	t.base("input", "filter", unix.NF_INET_LOCAL_IN, filterPriority)
-	t.base("output", "filter", unix.NF_INET_LOCAL_OUT, filterPriority)
-	t.base("forward", "filter", unix.NF_INET_FORWARD, filterPriority)
+	t.base("input", "filter", unix.NF_INET_LOCAL_IN, t.priority)
+	t.base("output", "filter", unix.NF_INET_LOCAL_OUT, t.priority)
+	t.base("forward", "filter", unix.NF_INET_FORWARD, t.priority)
 	t.vital()
 	t.rule("input", goTo(packets[In]))
 	t.rule("forward", goTo(packets[Through]))

@@ -71,7 +71,10 @@ const table = "nstest-firewall"
 // A Filter is the firewall of a network namespace. It must not be used by several goroutines at a time.
 //
 // Its socket is kept, because the kernel takes some milliseconds to close one.
-type Filter struct{ conn *netlink.Conn }
+type Filter struct {
+	conn *netlink.Conn
+	sets int32 // how many firewalls it has put in force
+}
 
 // Open makes a Filter, which does nothing as yet. The caller closes it.
 func Open(netns *os.File) (*Filter, error) {
@@ -91,7 +94,16 @@ func Open(netns *os.File) (*Filter, error) {
 
 // Set replaces the firewall in one transaction. When it fails, the one before is still in force, and the Filter is of no use any
 // more.
-func (f *Filter) Set(rules Firewall) error { return f.load(compile(rules)) }
+//
+// Both firewalls are hooked at the moment of the change, and the kernel judges a packet by each on its own: by the old one as it
+// was before, or as nothing after it; by the new one as nothing before, or as it is after. Where the new one came first, a packet
+// could meet it before that moment and the old one after it, and pass both. So the new one comes last; in one change of 131 the
+// priorities begin again, and a packet may pass in that instant.
+func (f *Filter) Set(rules Firewall) error {
+	priority := firstPriority + f.sets%(lastPriority-firstPriority+1)
+	f.sets++
+	return f.load(compile(rules, priority))
+}
 
 // Remove takes the firewall away. After an error, the same holds.
 func (f *Filter) Remove() error {

@@ -125,7 +125,7 @@ func TestRefusedSetChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := chains(t, netns)
-	bad := compile(Firewall{Default: Allow})
+	bad := compile(Firewall{Default: Allow}, firstPriority)
 	bad.rule("no-such-chain", accept)
 	bad.table()
 	if err := filter.load(bad); !errors.Is(err, unix.ENOENT) {
@@ -155,11 +155,11 @@ func TestLargest(t *testing.T) {
 		largest.Rules = append(largest.Rules, Rule{Verdict: Reject, From: append([]netip.Prefix{netip.PrefixFrom(own, 32)}, lans...), To: lans, Protocol: TCP, Ports: ports})
 		usual.Rules = append(usual.Rules, Rule{Verdict: Drop, Directions: []Direction{In}, From: []netip.Prefix{netip.PrefixFrom(own, 32), web[1]}, Protocol: TCP, Ports: ports[:1]})
 	}
-	if size := compile(largest).size(); size > sendBuffer {
+	if size := compile(largest, firstPriority).size(); size > sendBuffer {
 		t.Errorf("the largest firewall needs %d bytes, more than the %d of the send buffer", size, sendBuffer)
 	}
 	const stock = 2 * 212992 // net.core.wmem_max
-	if size := compile(usual).size(); size > stock {
+	if size := compile(usual, firstPriority).size(); size > stock {
 		t.Errorf("%d usual rules need %d bytes, more than the %d that an ordinary user may send", MostRules, size, stock)
 	}
 	netns := newNet(t)

@@ -16,6 +16,7 @@ import (
 type transaction struct {
 	messages []netlink.Message
 	sets     map[string]uint32 // by what is in them
+	priority int32             // of the chains that filter
 	err      error
 }
 
