@@ -124,7 +124,10 @@ func (b *bridge) block(cuts []Cut, logged bool) error {
 	}
 	var err error
 	if len(cuts) > 0 {
-		err = addBlockTable(c, table, cuts, logged)
+		// Both tables are hooked at the moment of the change. The one that goes has to come first: after that moment it lets
+		// everything pass, as the new one does before.
+		b.blocks++
+		err = addBlockTable(c, table, nftables.ChainPriority(b.blocks%maxPriority), cuts, logged)
 	}
 	if err == nil {
 		err = c.Flush()
@@ -137,6 +140,8 @@ func (b *bridge) block(cuts []Cut, logged bool) error {
 	return nil
 }
 
+const maxPriority = 1 << 20
+
 // addBlockTable adds what nft(8) shows as follows, without the sets and rules that have nothing to do, and without log if
 // nothing is logged:
 //
@@ -144,17 +149,17 @@ func (b *bridge) block(cuts []Cut, logged bool) error {
 //		set blocked1 { type iface_index . iface_index; elements = { 3 . 4, 4 . 3 } }
 //		set remote1 { type iface_index . ether_addr; elements = { 3 . 02:42:0a:01:00:02 } }
 //		chain forward {
-//			type filter hook forward priority filter; policy accept
+//			type filter hook forward priority 1; policy accept
 //			meta iif . meta oif @blocked1 log prefix "NAME" group 1 drop
 //			meta iif . ether daddr @remote1 log prefix "NAME" group 1 drop
 //			meta oif . ether saddr @remote1 log prefix "NAME" group 1 drop
 //		}
 //	}
-func addBlockTable(c *nftables.Conn, table *nftables.Table, cuts []Cut, logged bool) error {
+func addBlockTable(c *nftables.Conn, table *nftables.Table, priority nftables.ChainPriority, cuts []Cut, logged bool) error {
 	c.AddTable(table)
 	chain := c.AddChain(&nftables.Chain{
 		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
+		Hooknum: nftables.ChainHookForward, Priority: &priority,
 	})
 	iif := &expr.Meta{Key: expr.MetaKeyIIF, Register: unix.NFT_REG32_00}
 	oif := &expr.Meta{Key: expr.MetaKeyOIF, Register: unix.NFT_REG32_00}

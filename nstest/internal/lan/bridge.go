@@ -42,6 +42,7 @@ type bridge struct {
 	ipv6      bool
 	filter    *nftables.Conn  // made for the first fault
 	cuts      []Cut           // that are in force: the table exists where there are any
+	blocks    int             // how many tables there were
 	logged    bool            // what they drop is logged
 	spans     bool            // it speaks the spanning tree protocol
 	base      rtnl.Stats      // of br0 when the lease began: the kernel cannot set them back
