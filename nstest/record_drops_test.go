@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,17 +27,7 @@ func TestRecordOfDrops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		send := func(text string) {
-			t.Helper()
-			conn, err := web.DialContext(context.Background(), "udp4", net.JoinHostPort(env.Self().Addr().String(), "5000"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if _, err := conn.Write([]byte(text)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		send := func(text string) { t.Helper(); sendTo(t, web, env.Self(), text) }
 		send("neighbours know each other")
 		if round == 1 { // in which nothing is dropped
 			if err := env.Close(); err != nil {

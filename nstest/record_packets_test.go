@@ -146,16 +146,7 @@ func TestRecordsShareNoPackets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		send := func(text string) {
-			conn, err := web.DialContext(context.Background(), "udp4", net.JoinHostPort(env.Self().Addr().String(), "5000"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if _, err := conn.Write([]byte(text)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		send := func(text string) { t.Helper(); sendTo(t, web, env.Self(), text) }
 		send("before")
 		recorded(t, env, dir, wire.RecordParams{Limit: 1 << 20, Packets: 1 << 20})
 		send(fmt.Sprint("round ", round))
@@ -169,5 +160,18 @@ func TestRecordsShareNoPackets(t *testing.T) {
 		if got := packets(t, filepath.Join(dir, "ring1"), 5000); len(got) != 0 {
 			t.Errorf("in the other file: %q", got)
 		}
+	}
+}
+
+// sendTo sends a packet from a host to port 5000 of another, where nobody needs to listen.
+func sendTo(t *testing.T, from, to *Host, text string) {
+	t.Helper()
+	conn, err := from.DialContext(context.Background(), "udp4", net.JoinHostPort(to.Addr().String(), "5000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(text)); err != nil {
+		t.Fatal(err)
 	}
 }
