@@ -83,8 +83,9 @@ const (
 // PortRange is the ports from First to Last; Last 0 is First alone.
 type PortRange struct{ First, Last uint16 }
 
-// SetFirewall replaces the host's firewall at one instant: every packet meets all of the old one or all of the new one. The zero
-// value removes it, and leaves nothing behind. When SetFirewall fails, the firewall is what it was.
+// SetFirewall replaces the host's firewall at one instant: every packet meets all of the old one, all of the new one, or, if it
+// is on its way just then, both. The zero value removes it, and leaves nothing behind. When SetFirewall fails, the firewall is
+// what it was.
 //
 // Connections that exist are judged by the new rules as if they were opened now: those that it forbids are cut, and the others
 // go on. A TCP connection that is older than the first firewall of the host counts as opened by whoever sends first after that.
