@@ -27,7 +27,7 @@ type State = record.State
 type HostState = record.HostState
 
 // State finds out what the environment is like now. It works from outside and from inside, and while things are broken: nothing
-// that runs in the environment is asked for anything. A host that cannot be seen whole within two seconds is told as far as it
+// that runs in the environment is asked for anything. A host that cannot be seen whole within five seconds is told as far as it
 // was seen, with an entry in its Errors. Of each host 1,000 processes are looked at, of each process 256 open files, and 2,000
 // sockets; what was left out is in Errors as well.
 //

@@ -101,19 +101,27 @@ func TestStateWhileHostsComeAndGo(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); work.Wait() }()
-	for looks := 0; ; looks++ {
-		s := stateOf(t, env)
-		if len(s.Errors) > 0 || !strings.HasPrefix(hostNames(s), "self") || len(s.Hosts[0].Errors) > 0 {
-			t.Errorf("hosts %s, errors %q, %q", hostNames(s), s.Errors, s.Hosts[0].Errors)
-		}
+	for looks, left := 0, false; ; looks++ {
 		select {
 		case <-done:
+			left = true
+		default:
+		}
+		s := stateOf(t, env)
+		errs := slices.Concat(s.Errors, s.Hosts[0].Errors)
+		late := slices.ContainsFunc(errs, isLate)
+		if errs = slices.DeleteFunc(errs, isLate); len(errs) > 0 || !strings.HasPrefix(hostNames(s), "self") {
+			t.Errorf("hosts %s, errors %q", hostNames(s), errs)
+		}
+		if left && !late {
 			t.Log(looks, "looks")
 			return
-		default:
 		}
 	}
 }
+
+// isLate reports whether a note of a state says that the kernel has taken too long to tell more, as it does while others change networks.
+func isLate(note string) bool { return strings.Contains(note, " within ") }
 
 func TestStateOfAClosedEnvironment(t *testing.T) {
 	env, err := nstest.Open(t.Context(), nstest.Config{})

@@ -17,8 +17,8 @@ type netlink struct {
 	seq uint32
 }
 
-// answerTime is how long the kernel may take for one part of a list.
-const answerTime = 2 * time.Second
+// answerTime is how long the kernel may take for one part of a list, which waits for whoever changes any network of the machine.
+const answerTime = 5 * time.Second
 
 func openNetlink(protocol int) (*netlink, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)

@@ -21,7 +21,7 @@ import (
 // looking goes on in the background until what it waits for ends.
 const (
 	stateLimit = 10 * time.Second
-	hostLimit  = 2 * time.Second // a host, from when it is its turn
+	hostLimit  = 5 * time.Second // a host, from when it is its turn
 )
 
 // How much memory it may take. Whoever is inside decides how much there is to be seen.
