@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestMatchers(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Matchers")
 }
 

@@ -17,7 +17,7 @@ import (
 
 func TestHermetic(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Hermetic")
 }
 

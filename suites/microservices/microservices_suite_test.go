@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestMicroservices(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	suite, reporter := GinkgoConfiguration()
 	reporter.Verbose = reporter.Verbose || testing.Verbose() // `go test -v` shows every step
 	nstest.RunSpecs(t, "Microservices", suite, reporter)

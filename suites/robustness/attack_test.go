@@ -148,7 +148,7 @@ func ownFiles(map[string]string) string {
 // initsFiles are the files, directories and namespaces that the init has open.
 // initsFiles looks until there are none: init lets go of those of a process only some time after it has started it.
 func initsFiles(map[string]string) string {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		list := filesOfInit()
 		if list == "none" || time.Now().After(deadline) {

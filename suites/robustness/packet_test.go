@@ -125,7 +125,7 @@ func roundTrip(h *nstest.Host, network string, to netip.AddrPort) (time.Duration
 	if _, udp := c.(net.PacketConn); udp {
 		began = time.Now()
 	}
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return 0, err
 	}
 	if _, err := c.Write([]byte("x")); err != nil {

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func TestSmoke(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	suite, reporter := GinkgoConfiguration()
 	reporter.Verbose = reporter.Verbose || testing.Verbose()
 	RunSpecs(t, "Smoke", suite, reporter)

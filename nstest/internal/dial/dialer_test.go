@@ -44,7 +44,7 @@ func echo(t *testing.T, l net.Listener) {
 
 func roundTrip(t *testing.T, c net.Conn) {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 5)
@@ -137,7 +137,7 @@ func TestDialPackets(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := make([]byte, 10)
-		if err := p.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := p.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		n, from, err := p.ReadFrom(b)
@@ -150,7 +150,7 @@ func TestDialPackets(t *testing.T) {
 		if _, err := p.WriteTo([]byte("pong"), from); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := conn.Read(b); err != nil || string(b[:n]) != "pong" {

@@ -16,7 +16,7 @@ import (
 // move moves a host's cable, and waits until frames can pass.
 func move(t *testing.T, from *Switch, id PortID, to *Switch) PortID {
 	t.Helper()
-	moved, err := from.Move(within(t, 10*time.Second), id, to)
+	moved, err := from.Move(within(t, 30*time.Second), id, to)
 	if err == nil {
 		err = to.SetPort(moved, true)
 	}
@@ -117,7 +117,7 @@ func TestSwitchThatAPortWasMovedToIsLikeANewOne(t *testing.T) {
 	small := c.port()
 	small.MTU = 1280
 	idsA := attach(t, other, a)
-	idsC, err := other.Attach(within(t, 10*time.Second), small)
+	idsC, err := other.Attach(within(t, 30*time.Second), small)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestMoveRefusesBadInput(t *testing.T) {
 	first, second := get(t, p), get(t, p)
 	a := newHost(t, 1)
 	ids := attach(t, first, a)
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 30*time.Second)
 	if _, err := first.Move(ctx, ids[0], first); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("to the same switch: %v", err)
 	}

@@ -43,7 +43,7 @@ func newPool(tb testing.TB) *Pool {
 
 func get(tb testing.TB, p *Pool) *Switch {
 	tb.Helper()
-	s, err := p.Get(within(tb, 10*time.Second))
+	s, err := p.Get(within(tb, 30*time.Second))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func (h *host) configure() error {
 // attach connects hosts to s and waits until packets can flow.
 func attach(tb testing.TB, s *Switch, hosts ...*host) []PortID {
 	tb.Helper()
-	ids, err := tryAttach(within(tb, 10*time.Second), s, hosts...)
+	ids, err := tryAttach(within(tb, 30*time.Second), s, hosts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func roundTrip(a, b *net.UDPConn, limit time.Duration) (time.Duration, error) {
 
 func mustReach(tb testing.TB, what string, a, b *net.UDPConn) {
 	tb.Helper()
-	if _, err := roundTrip(a, b, 5*time.Second); err != nil {
+	if _, err := roundTrip(a, b, 30*time.Second); err != nil {
 		tb.Errorf("%s: %v", what, err)
 	}
 }

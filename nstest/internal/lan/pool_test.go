@@ -137,7 +137,7 @@ func TestPoolConcurrently(t *testing.T) {
 			for range 10 {
 				s := get(t, p)
 				a, b := newHost(t, 1), newHost(t, 2)
-				ids, err := tryAttach(within(t, 10*time.Second), s, a, b)
+				ids, err := tryAttach(within(t, 30*time.Second), s, a, b)
 				if err != nil || !slices.Equal(ids, []PortID{3, 4}) {
 					t.Errorf("%v, %v", ids, err)
 				}

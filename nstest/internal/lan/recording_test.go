@@ -60,7 +60,7 @@ func TestRecordIsOfOneLease(t *testing.T) {
 func TestSwitchThatIsRecordedAndSpentIsClosed(t *testing.T) {
 	p := newPool(t)
 	a, b := get(t, p), get(t, p)
-	if _, err := a.Trunk(within(t, 10*time.Second), b); err != nil {
+	if _, err := a.Trunk(within(t, 30*time.Second), b); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Record(0, func(PortID, tap.Frame) {}); err != nil {

@@ -207,7 +207,7 @@ func diff(a, b []string) []string {
 // wearOut uses a switch in every way there is.
 func wearOut(t *testing.T, s *Switch) []*host {
 	hosts := []*host{newHost(t, 1), newHost(t, 2), newHost(t, 3)}
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 30*time.Second)
 	ids := attach(t, s, hosts...)
 	var v4, v6 []*net.UDPConn
 	for _, h := range hosts {

@@ -21,7 +21,7 @@ func pair(t *testing.T, p *Pool) (switches [2]*Switch, trunk *Trunk, hosts [2]*h
 		hosts[i] = newHost(t, byte(i+1))
 		ports[i] = attach(t, switches[i], hosts[i])[0]
 	}
-	trunk, err := switches[1].Trunk(within(t, 10*time.Second), switches[0])
+	trunk, err := switches[1].Trunk(within(t, 30*time.Second), switches[0])
 	if err != nil {
 		t.Fatal(err)
 	}

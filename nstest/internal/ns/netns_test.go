@@ -86,7 +86,7 @@ func TestInNetLeavesNoThreadBehind(t *testing.T) {
 		}
 	}
 	// Every thread that the runtime kept must be at home; as an ordinary user one that cannot go home is about to end.
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {

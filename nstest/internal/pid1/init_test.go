@@ -232,7 +232,7 @@ func checkLeaks(t *testing.T) {
 				t.Errorf("left open: %s", f)
 			}
 		}
-		for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(deadline); {
 			runtime.Gosched() // one that has ended is counted until it was scheduled for the last time
 		}
 		if n := runtime.NumGoroutine(); n > goroutines {

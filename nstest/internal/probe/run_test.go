@@ -100,7 +100,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	for range rounds {
 		Run(t.Context(), nil)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		after := footprint(t)
 		if after.mounts != before.mounts || after.children != before.children {

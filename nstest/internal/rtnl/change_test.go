@@ -26,7 +26,7 @@ func TestMoveToAnotherBridge(t *testing.T) {
 		b.Veth(VethSpec{Name: "p3", Index: 3, Master: 2, Up: true, Peer: VethPeer{Name: "eth0", Index: 5, NetNS: hostNS}})
 	})
 	send(t, host, func(b *Batch) { b.LinkUp(5) })
-	ctx := timeout(t, 5*time.Second)
+	ctx := timeout(t, 30*time.Second)
 	if err := errors.Join(first.WaitUp(ctx, 3), host.WaitUp(ctx, 5)); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type Conn struct {
 
 // answerTimeout bounds the wait for an answer. The kernel queues it before sendmsg(2) returns, so that a missing one was
 // taken by another holder of the socket.
-const answerTimeout = 2 * time.Second
+const answerTimeout = 10 * time.Second
 
 // receiveSize is the largest datagram of a dump (netlink(7): the kernel fills at most 32 KiB).
 const receiveSize = 32 << 10

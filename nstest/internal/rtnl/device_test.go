@@ -35,7 +35,7 @@ func TestBridgeWithPortAndHost(t *testing.T) {
 		b.NewRoute(RouteSpec{Gateway: gw, Index: 5})
 		b.NewRoute(RouteSpec{Dst: netip.MustParsePrefix("fd01::/64"), Gateway: netip.MustParseAddr("fd00::1"), Index: 5})
 	})
-	ctx := timeout(t, 5*time.Second)
+	ctx := timeout(t, 30*time.Second)
 	if err := sw.WaitUp(ctx, 2, 7); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestMDB(t *testing.T) {
 		info.AddRtAttr(unix.IFLA_INFO_DATA|unix.NLA_F_NESTED, nil).AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, []byte{1})
 		b.link("switch on snooping of", 2, 0, 0, info)
 	})
-	if err := c.WaitUp(timeout(t, 5*time.Second), 3); err != nil {
+	if err := c.WaitUp(timeout(t, 30*time.Second), 3); err != nil {
 		t.Fatal(err)
 	}
 	group := net.IPv4(239, 1, 2, 3).To4()
@@ -194,7 +194,7 @@ func TestWatchLinksSeesALinkVanish(t *testing.T) {
 	send(t, second, func(b *Batch) { b.Veth(VethSpec{Name: "a", Index: 3, Peer: VethPeer{Name: "b", Index: 4}}) })
 	var seen [][]int
 	deleted := make(chan error, 1)
-	err := c.WatchLinks(timeout(t, 5*time.Second), func(indices []int) bool {
+	err := c.WatchLinks(timeout(t, 30*time.Second), func(indices []int) bool {
 		seen = append(seen, slices.Clone(indices))
 		if len(seen) == 1 {
 			go func() {
@@ -224,7 +224,7 @@ func TestWatchLinksSurvivesLostEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := 0
-	err := c.WatchLinks(timeout(t, 5*time.Second), func(indices []int) bool {
+	err := c.WatchLinks(timeout(t, 30*time.Second), func(indices []int) bool {
 		if calls++; calls == 1 { // more events than the socket can hold, and the last one is among those that are lost
 			for i := range 200 {
 				send(t, second, func(b *Batch) { b.MTU(1, 2000+i) })

@@ -23,7 +23,7 @@ func checkLeaks(t testing.TB) {
 		if slices.ContainsFunc(after, func(f string) bool { return !slices.Contains(before, f) }) { // a collection may close those of before
 			t.Errorf("file descriptors before %v, after %v", before, after)
 		}
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for runtime.NumGoroutine() > goroutines && time.Now().Before(deadline) {
 			runtime.Gosched() // one that has ended is counted until it was scheduled for the last time
 		}
@@ -83,7 +83,7 @@ func newPipe(t testing.TB) (r, w *os.File) {
 // wantEnd fails unless nobody has the writing end of r's pipe.
 func wantEnd(t testing.TB, r *os.File) {
 	t.Helper()
-	r.SetReadDeadline(time.Now().Add(10 * time.Second))
+	r.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("a writing end was leaked: read %d bytes, %v", n, err)
 	}

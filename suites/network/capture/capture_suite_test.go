@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestCapture(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Capture")
 }
 
@@ -124,7 +124,7 @@ func send(from *nstest.Host, to, port, text string) {
 	_, err = c.Write([]byte(text))
 	Expect(err).NotTo(HaveOccurred())
 	got := make([]byte, len(text)+1)
-	Expect(l.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+	Expect(l.SetReadDeadline(time.Now().Add(30 * time.Second))).To(Succeed())
 	n, _, err := l.ReadFrom(got)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(string(got[:n])).To(Equal(text))

@@ -32,7 +32,7 @@ const (
 
 const (
 	silence  = 150 * time.Millisecond // after which nothing is expected any more
-	patience = 10 * time.Second       // with what is expected to come
+	patience = 20 * time.Second       // with what is expected to come
 )
 
 // A probe is an attempt: "tcp", "udp" or "icmp", to a port unless it is ICMP.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,14 +69,20 @@ func parse(from netip.Addr, b []byte) overheard {
 	return o
 }
 
-// addresses are the global IPv6 addresses that a host has now.
+// addresses are the global IPv6 addresses that a host can send from now: not those that are tentative, as one is for a moment after
+// the route by its router is there, which the kernel makes in the background.
 func addresses(h *nstest.Host) []string {
 	var list []string
 	err := h.Do(func() error {
-		all, err := net.InterfaceAddrs()
-		for _, a := range all {
-			if p := netip.MustParsePrefix(a.String()); p.Addr().Is6() && p.Addr().IsGlobalUnicast() {
-				list = append(list, p.String())
+		table, err := os.ReadFile("/proc/1/net/if_inet6")
+		for line := range strings.Lines(string(table)) {
+			f := strings.Fields(line) // address, interface, length, scope, flags, name
+			length, err := strconv.ParseUint(f[2], 16, 8)
+			Expect(err).NotTo(HaveOccurred())
+			flags, err := strconv.ParseUint(f[4], 16, 8)
+			Expect(err).NotTo(HaveOccurred())
+			if a := hex(f[0]); a.IsGlobalUnicast() && flags&unix.IFA_F_TENTATIVE == 0 {
+				list = append(list, netip.PrefixFrom(a, int(length)).String())
 			}
 		}
 		return err

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestIPv6(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	suite, reporter := GinkgoConfiguration()
 	reporter.Verbose = reporter.Verbose || testing.Verbose()
 	nstest.RunSpecs(t, "IPv6", suite, reporter)

@@ -72,7 +72,7 @@ func fetch(h *nstest.Host, to netip.Addr, body string) (string, string, error) {
 // patience is how long an answer is waited for that is to come, and briefly for one that is not: where there is a way it takes
 // a millisecond.
 const (
-	patience = 10 * time.Second
+	patience = 20 * time.Second
 	briefly  = 300 * time.Millisecond
 )
 

@@ -97,7 +97,7 @@ func (f family) ask(c net.PacketConn, names ...string) (string, error) {
 			return "", err
 		}
 	}
-	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return "", err
 	}
 	b := make([]byte, 1500)

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func TestNames(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Names")
 }
 

@@ -21,7 +21,7 @@ var _ = Describe("The queries that the server remembers", func() {
 		conn := &dns.Conn{Conn: c}
 		Expect(conn.WriteMsg(new(dns.Msg).SetQuestion(name, qtype))).To(Succeed())
 		if answered {
-			Expect(c.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+			Expect(c.SetReadDeadline(time.Now().Add(30 * time.Second))).To(Succeed())
 			_, err = conn.ReadMsg()
 			Expect(err).NotTo(HaveOccurred())
 		}

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestNAT(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	suite, reporter := GinkgoConfiguration()
 	reporter.Verbose = reporter.Verbose || testing.Verbose()
 	nstest.RunSpecs(t, "NAT", suite, reporter)

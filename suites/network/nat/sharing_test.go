@@ -62,7 +62,7 @@ var _ = Describe("hosts behind a NAT", func() {
 		DeferCleanup(c.Close)
 		_, err = c.Write([]byte("to a closed port"))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(c.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+		Expect(c.SetReadDeadline(time.Now().Add(30 * time.Second))).To(Succeed())
 		_, err = c.Read(make([]byte, 1))
 		Expect(err).To(MatchError(unix.ECONNREFUSED))
 	})
@@ -107,7 +107,7 @@ var _ = Describe("hosts behind a NAT", func() {
 			Expect(err).NotTo(HaveOccurred())
 			buf := make([]byte, 100)
 			for _, c := range []net.PacketConn{inside, asking} {
-				Expect(c.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+				Expect(c.SetReadDeadline(time.Now().Add(30 * time.Second))).To(Succeed())
 			}
 			n, sender, err := inside.ReadFrom(buf)
 			Expect(err).NotTo(HaveOccurred())

@@ -86,7 +86,7 @@ func call(h *nstest.Host, from, to netip.AddrPort) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	var line []byte
 	for b := make([]byte, 1); ; line = append(line, b[0]) {
 		if _, err := io.ReadFull(c, b); err != nil {

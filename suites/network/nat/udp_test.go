@@ -69,7 +69,7 @@ func (w *world) send(c net.PacketConn, to netip.AddrPort, address, port int) {
 // receive returns what the next packet says: the address that the server has seen, and where the answer comes from.
 func receive(c net.PacketConn) (seen netip.AddrPort, from string) {
 	GinkgoHelper()
-	Expect(c.SetReadDeadline(time.Now().Add(10 * time.Second))).To(Succeed())
+	Expect(c.SetReadDeadline(time.Now().Add(30 * time.Second))).To(Succeed())
 	buf := make([]byte, 100)
 	n, _, err := c.ReadFrom(buf)
 	Expect(err).NotTo(HaveOccurred())

@@ -29,7 +29,7 @@ var machine = nstest.Config{Network: nstest.NetworkConfig{
 
 func TestOutbound(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Outbound access", nstest.With(machine))
 }
 

@@ -21,6 +21,6 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestReachability(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Reachability")
 }

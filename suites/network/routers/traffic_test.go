@@ -20,7 +20,7 @@ const port = "7777"
 // patience is how long a connection is waited for that has to come about, and silence for one that must not: where there is a
 // way it takes microseconds.
 const (
-	patience = 10 * time.Second
+	patience = 20 * time.Second
 	silence  = 500 * time.Millisecond
 )
 

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestSegments(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Segments")
 }
 
@@ -52,7 +52,7 @@ func answering(h *nstest.Host) *nstest.Host {
 
 // patience is how long an answer may take that is to come, and silence how long one is waited for that is not.
 const (
-	patience = 5 * time.Second
+	patience = 20 * time.Second
 	silence  = 150 * time.Millisecond
 )
 

@@ -20,12 +20,12 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestServe(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Serve")
 }
 
 const (
-	patience = 5 * time.Second        // for an answer that has to come
+	patience = 20 * time.Second       // for an answer that has to come
 	silence  = 150 * time.Millisecond // after which no answer comes
 )
 

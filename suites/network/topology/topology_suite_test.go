@@ -17,6 +17,6 @@ func TestMain(m *testing.M) { os.Exit(leaks.Main(m)) }
 
 func TestTopology(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(10 * time.Second)
+	SetDefaultEventuallyTimeout(30 * time.Second)
 	nstest.RunSpecs(t, "Topology")
 }
