@@ -37,7 +37,7 @@ func driven(t *testing.T, env []string, args ...string) outcome {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(ginkgo, append(append([]string{"--no-color", "--seed=7", "--json-report=report.json", "--output-dir=" + into}, args...), program)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = slices.Concat(golden.Command(t, nil).Env, env)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,9 +94,10 @@ func (p *Program) Command(tb testing.TB, env []string, args ...string) *exec.Cmd
 	return command(p.dir, env, p.build(tb), args...)
 }
 
+// command has what changes the output of tests from env alone, whatever the tests of this module are run with.
 func command(dir string, env []string, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	cmd.Dir, cmd.Env = dir, slices.Concat(os.Environ(), []string{"NSTEST_KEEP=", "NSTEST_UI=", "NSTEST_HOLD="}, env)
 	return cmd
 }
 
