@@ -49,6 +49,7 @@ type bridge struct {
 	drops     *nflog.Listener // made for the first fault that is watched, guarded by the switch's portMu, as is hearing
 	hearing   *hearing        // which lease is told
 	fresh     bool            // not counted by the pool yet
+	early     bool            // one of those that the pool counts as such; guarded by its mutex
 	marked    bool            // can be told from a new one: not to be leased again
 	idleSince time.Time
 

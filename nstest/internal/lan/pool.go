@@ -20,6 +20,7 @@ var ErrClosed = errors.New("the pool of switches is closed")
 // Limits of a pool.
 const (
 	maxIdle    = 4                     // idle switches that are kept without limit; each costs 17 ms when the process ends
+	maxEarly   = 64                    // taps that are opened before anybody records, each of 2 MiB; what is recorded then opens its own
 	idleGrace  = 2 * time.Second       // how long more than those are kept, for the next burst
 	trimPace   = 50 * time.Millisecond // between two that close then
 	drainLimit = 30 * time.Second      // after that a switch is not waited for; the kernel's backlog of dead namespaces is shorter
@@ -37,13 +38,15 @@ type Pool struct {
 	misses    int       // Gets that found nothing idle
 	preparing bool      // a spare is being made
 	records   bool      // switches will probably be recorded
+	early     int       // bridges that have a tap, or will have one at once, because of that
 	trimming  *time.Timer
 	stats     PoolStats
 
 	// For tests.
-	grace   time.Duration
-	limit   time.Duration
-	sysctls string // where the sysctls are found
+	grace    time.Duration
+	limit    time.Duration
+	maxEarly int
+	sysctls  string // where the sysctls are found
 }
 
 // PoolStats are counts since the pool was made, and of Idle and Draining now.
@@ -55,7 +58,7 @@ type PoolStats struct {
 // NewPool returns an empty pool. Close it to give back what it holds.
 func NewPool() *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Pool{ctx: ctx, cancel: cancel, grace: idleGrace, limit: drainLimit, sysctls: ns.Sysctls}
+	return &Pool{ctx: ctx, cancel: cancel, grace: idleGrace, limit: drainLimit, maxEarly: maxEarly, sysctls: ns.Sysctls}
 }
 
 // Get leases a switch: an idle one, within a microsecond, or a new one, within a millisecond. Put gives it back.
@@ -80,7 +83,9 @@ func (p *Pool) Get(ctx context.Context) (*Switch, error) {
 		p.stats.Made++
 	}
 	p.stats.Leases++
-	if p.records && !p.closed {
+	if p.records && !p.closed && !b.early && p.early < p.maxEarly {
+		b.early = true
+		p.early++
 		p.wg.Go(func() { _, _ = b.openTap() }) // an error will come again, in Record
 	}
 	if spare && !p.closed && !p.preparing && len(p.idle) == 0 {
@@ -90,7 +95,8 @@ func (p *Pool) Get(ctx context.Context) (*Switch, error) {
 	return newSwitch(b), nil
 }
 
-// ExpectRecords has what Record takes long for be done before it, from now on, when a switch is leased.
+// ExpectRecords has what Record takes long for be done before it, from now on, when a switch is leased: for so many switches
+// as one environment may record.
 func (p *Pool) ExpectRecords() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,6 +223,9 @@ func (p *Pool) discard(b *bridge) {
 	_ = b.close() // closing its sockets fails only when they are closed already
 	p.mu.Lock()
 	p.stats.Discarded++
+	if b.early {
+		p.early--
+	}
 	p.mu.Unlock()
 }
 

@@ -70,3 +70,35 @@ func TestSwitchThatIsRecordedAndSpentIsClosed(t *testing.T) {
 	p.Put(b)
 	eventually(t, "both are closed", func() bool { return p.Stats().Discarded == 2 })
 }
+
+// Of switches that are leased and not recorded some have a tap, and each that is recorded has one.
+func TestTapsBeforeRecordAreBounded(t *testing.T) {
+	p := newPool(t)
+	p.maxEarly = 2
+	first := get(t, p)
+	p.wg.Wait()
+	if first.bridge.tapped() {
+		t.Error("a switch has a tap before anybody expects records")
+	}
+	p.ExpectRecords()
+	leases := []*Switch{get(t, p), get(t, p), get(t, p), get(t, p)}
+	p.wg.Wait()
+	for i, s := range leases {
+		if got, want := s.bridge.tapped(), i < 2; got != want {
+			t.Errorf("switch %d has a tap: %t, want %t", i, got, want)
+		}
+	}
+	last := leases[len(leases)-1]
+	if err := last.Record(0, func(PortID, tap.Frame) {}); err != nil || !last.bridge.tapped() {
+		t.Errorf("one beyond the limit is recorded: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(leases, first) {
+		p.Put(s)
+	}
+	if p.early != 0 {
+		t.Errorf("%d taps are counted when all switches are closed", p.early)
+	}
+}
