@@ -190,6 +190,9 @@ func (r *recording) write(b *scribe.Bundle) error {
 	r.written = true
 	if err := b.Make(); err != nil {
 		r.writeErr = noBundle(err)
+		if r.recorded {
+			_ = r.recordTo() // what cannot be written needs no memory until the environment ends
+		}
 		return r.writeErr
 	}
 	if r.recorded {
@@ -209,23 +212,29 @@ func (r *recording) unwrite() error {
 	return r.writeErr
 }
 
+// handOver gives the keeper the files that there can be. What has none is not recorded any more.
 func (r *recording) handOver(b *scribe.Bundle) error {
 	events, err := b.Events()
 	if err != nil {
-		return err
+		return errors.Join(err, r.recordTo())
 	}
 	files := []*os.File{events}
 	defer func() { _ = closeAll(files) }()
 	if r.packets {
 		rings, err := b.Rings()
 		if err != nil {
-			return err
+			b.Omit("Packets: %v.", err)
 		}
 		files = append(files, rings...)
 	}
+	return r.recordTo(files...)
+}
+
+// recordTo has the keeper write into files from now on.
+func (r *recording) recordTo(files ...*os.File) error {
 	ctx, cancel := context.WithTimeout(context.Background(), recordTimeout)
 	defer cancel()
-	_, err = r.env.callFiles(ctx, wire.MethodRecordTo, nil, nil, files...)
+	_, err := r.env.callFiles(ctx, wire.MethodRecordTo, nil, nil, files...)
 	return err
 }
 

@@ -358,6 +358,9 @@ func (c *capture) close(e *environment) (wire.CaptureStats, error) {
 func (c *capture) complete(e *environment, lost uint64) (wire.CaptureStats, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed { // what it had was let go
+		return c.stats, nil
+	}
 	c.closed = true
 	c.stats.Lost += lost
 	err := c.writeNames(e)

@@ -64,6 +64,16 @@ func (c *capture) give(ctx context.Context, files []*os.File) {
 	now.give(files[1])
 }
 
+// letGo has a ring keep nothing, of what it has seen and of what comes.
+func (c *capture) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed, c.stats = true, wire.CaptureStats{}
+	c.notes, c.ring.secrets = nil, nil
+	c.sink.letGo()
+	c.ring.spare.letGo()
+}
+
 // beginSection begins a section at the beginning of the file that is written now.
 func (c *capture) beginSection() (err error) {
 	c.out, err = pcapng.NewWriter(c.sink, c.params.Limit, "nstest", "environment "+c.ring.name)

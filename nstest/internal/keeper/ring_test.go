@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
 
 // A reader takes the file that was written last for the newer one, so that is what it is.
@@ -92,5 +94,36 @@ func TestSinkWithoutAFile(t *testing.T) {
 	never.give(late)
 	if err := late.Close(); err == nil {
 		t.Error("a file that comes after the end is not closed")
+	}
+}
+
+// What nobody wants takes no memory, and neither does what comes later.
+func TestRingLetsGo(t *testing.T) {
+	c, err := newRing(wire.RecordParams{Packets: minRing}, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ring.remember([]byte("LABEL 00 00\n"))
+	if !c.sink.waits() {
+		t.Fatal("the ring has nothing to let go of")
+	}
+	c.letGo()
+	for _, s := range []*sink{c.sink, c.ring.spare} {
+		if s.waiting.bytes != nil || s.waiting.ends != nil {
+			t.Errorf("%d bytes are kept", cap(s.waiting.bytes))
+		}
+		if _, err := s.Write([]byte("x")); err == nil {
+			t.Error("it takes something")
+		}
+		if err := s.flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	c.tellSecrets([]byte("LABEL 00 00\n"))
+	if c.ring.secrets != nil {
+		t.Error("secrets are kept")
+	}
+	if stats, err := c.complete(nil, 1); err != nil || stats != (wire.CaptureStats{}) {
+		t.Errorf("the end of it: %+v, %v", stats, err)
 	}
 }

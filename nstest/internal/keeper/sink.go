@@ -66,6 +66,13 @@ func (s *sink) give(file *os.File) *sink {
 	return s
 }
 
+// letGo has the sink take nothing any more, and keep nothing of what it has: there will be no file.
+func (s *sink) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting, s.err = batch{}, os.ErrClosed
+}
+
 // wake tells those who wait that something has changed. The mutex is held.
 func (s *sink) wake() {
 	if s.changed != nil {

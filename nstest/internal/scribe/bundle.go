@@ -206,7 +206,7 @@ func (r *Bundle) Events() (*os.File, error) {
 	return r.appendTo(record.EventsFile)
 }
 
-// Rings opens the files for packets.
+// Rings makes the files for packets. After an error there is none.
 func (r *Bundle) Rings() (files []*os.File, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -214,7 +214,7 @@ func (r *Bundle) Rings() (files []*os.File, err error) {
 		f, err := r.appendTo(name)
 		if err != nil {
 			for _, f := range files {
-				err = errors.Join(err, f.Close())
+				err = errors.Join(err, f.Close(), os.Remove(f.Name()))
 			}
 			return nil, err
 		}

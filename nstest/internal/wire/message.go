@@ -47,7 +47,7 @@ const (
 	MethodStop        = "stop"        // CaptureResult → CaptureStats: the file is complete
 	MethodOver        = "over"        // CaptureResult → nothing, when the capture has ended
 	MethodRecord      = "record"      // RecordParams, files: the events', then two for packets, or the events' alone → nothing
-	MethodRecordTo    = "recordto"    // nothing, files: as those of record, which came without → nothing
+	MethodRecordTo    = "recordto"    // nothing, files: as those of record, which came without; what has none is let go → nothing
 	MethodState       = "state"       // nothing, one file → nothing: a record.State is in the file
 	MethodKeyLog      = "keylog"      // KeyLogParams → nothing: the captures under way have the lines
 	MethodTopology    = "topology"    // nothing → TopologyResult
