@@ -28,6 +28,8 @@ type Capture struct {
 
 	owners map[netip.Addr]string
 	macs   map[[6]byte]bool // of hosts
+	tables int              // bytes that are left for those of HPACK
+	ended  int              // of Conns: those of HTTP/2 that were over when there was no room for another one
 }
 
 // maxSightings is how many packets of the file are remembered, the last ones. A variable for the test.
@@ -45,7 +47,7 @@ type sighting struct {
 // Read reads a file in the format pcapng whose interfaces are named HOST/DEVICE. owners are the hosts that have addresses;
 // names that the file has come on top.
 func Read(r io.Reader, owners map[netip.Addr]string) *Capture {
-	c := &Capture{owners: map[netip.Addr]string{}, macs: map[[6]byte]bool{}}
+	c := &Capture{owners: map[netip.Addr]string{}, macs: map[[6]byte]bool{}, tables: maxTables}
 	for a, host := range owners {
 		c.owners[a] = host
 	}

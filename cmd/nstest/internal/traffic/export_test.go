@@ -7,9 +7,17 @@ func SetMaxSightings(n int) (restore func()) {
 	return func() { maxSightings = old }
 }
 
+// SetMaxTables changes how many bytes the tables of HPACK may have, until restore.
+func SetMaxTables(n int) (restore func()) {
+	old := maxTables
+	maxTables = n
+	return func() { maxTables = old }
+}
+
 // ReadHTTP2 reads what a client and a server say, by turns in so many bytes, of which some are missing after so many.
 func ReadHTTP2(client, server []byte, missing, after, size int) (messages int) {
-	c := newHTTP2()
+	room := maxTables
+	c := newHTTP2(&room)
 	for len(client)+len(server) > 0 {
 		for i, b := range []*[]byte{&client, &server} {
 			n := min(size, len(*b))

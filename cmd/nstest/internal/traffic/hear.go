@@ -10,8 +10,14 @@ func (c *Capture) followHTTP2(conn *Conn, p *Packet) {
 	}
 	if conn.http2 == nil {
 		switch {
+		case conn.unread:
+			return
 		case speaksHTTP2(data):
-			conn.http2 = newHTTP2()
+			if conn.http2 = c.newHTTP2(); conn.http2 == nil {
+				conn.unread = true
+				c.say(p, message{kind: HTTP, text: "HTTP/2 that is not read: there are too many such connections at a time"})
+				return
+			}
 		case p.framed && !conn.Whole && !conn.middle:
 			conn.middle = true
 			c.say(p, message{kind: HTTP, text: "HTTP/2, of which the beginning is not in the capture: its headers cannot be read"})
@@ -38,7 +44,19 @@ func (c *Capture) hear(conn *Conn, s *http2Side) func(missing int, data []byte, 
 	}
 }
 
-// endHTTP2 reads what has waited for segments that did not come.
+// newHTTP2 is newHTTP2 with the room that there is when the first ones have ended that can have.
+func (c *Capture) newHTTP2() *http2Conn {
+	h := newHTTP2(&c.tables)
+	for ; h == nil && c.ended < len(c.Conns); c.ended++ {
+		if conn := c.Conns[c.ended]; conn.State == Closed || conn.State == Reset {
+			c.endHTTP2(conn)
+			h = newHTTP2(&c.tables)
+		}
+	}
+	return h
+}
+
+// endHTTP2 reads what has waited for segments that did not come. Nothing is read after it.
 func (c *Capture) endHTTP2(conn *Conn) {
 	if conn.http2 == nil {
 		return
@@ -47,4 +65,6 @@ func (c *Capture) endHTTP2(conn *Conn) {
 		s := &conn.http2.sides[i]
 		s.bytes.end(c.hear(conn, s))
 	}
+	conn.http2.end()
+	conn.http2, conn.unread = nil, true
 }

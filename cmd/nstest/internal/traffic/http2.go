@@ -24,7 +24,11 @@ const (
 	maxTable   = 1 << 20 // bytes of a table of HPACK that either side may ask for
 	maxStreams = 10_000  // that are open
 	frameHead  = 9
+	firstTable = 4096 // bytes of the table that each side may use without asking (RFC 9113, section 6.5.2)
 )
+
+// maxTables bounds the tables of HPACK of all connections of a capture, in bytes. A variable for the test.
+var maxTables = 64 << 20
 
 // speaksHTTP2 reports whether a segment is the first one of a side of a connection of HTTP/2: the preface, or the settings
 // with which a server begins.
@@ -83,6 +87,7 @@ func headOf(b []byte) http2.FrameHeader {
 type http2Conn struct {
 	sides   [2]http2Side // of the client and of the server
 	streams map[uint32]*http2Stream
+	room    *int // in bytes, for tables of all connections
 }
 
 // An http2Stream is a request and its answer.
@@ -108,17 +113,23 @@ type http2Side struct {
 	block  []byte // the frames of a list of headers that is not complete
 	in     bytes.Buffer
 	framer *http2.Framer
+	table  int // bytes for its table of HPACK that were taken out of the room for all
 }
 
-func newHTTP2() *http2Conn {
-	c := &http2Conn{streams: map[uint32]*http2Stream{}}
+// newHTTP2 is a connection whose tables of HPACK are taken out of the room for all; nil if there is too little.
+func newHTTP2(room *int) *http2Conn {
+	c := &http2Conn{streams: map[uint32]*http2Stream{}, room: room}
+	if *room < len(c.sides)*firstTable {
+		return nil
+	}
 	for i := range c.sides {
 		s := &c.sides[i]
 		s.server = i == 1
 		s.begun = s.server
 		s.framer = http2.NewFramer(nil, &s.in)
 		s.framer.SetMaxReadFrameSize(maxBlock)
-		s.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		s.framer.ReadMetaHeaders = hpack.NewDecoder(firstTable, nil)
+		s.table, *room = firstTable, *room-firstTable
 		s.framer.MaxHeaderListSize = maxList
 	}
 	return c
@@ -272,7 +283,7 @@ func (c *http2Conn) endFrame(s *http2Side) []message {
 		return c.lose(s)
 	case *http2.SettingsFrame:
 		if n, ok := f.Value(http2.SettingHeaderTableSize); ok && !f.IsAck() {
-			c.other(s).framer.ReadMetaHeaders.SetAllowedMaxDynamicTableSize(min(n, maxTable))
+			c.allow(c.other(s), int(min(n, maxTable)))
 		}
 	case *http2.RSTStreamFrame:
 		return c.reset(s, f)
@@ -294,6 +305,21 @@ func (c *http2Conn) other(s *http2Side) *http2Side {
 		return &c.sides[0]
 	}
 	return &c.sides[1]
+}
+
+// allow has a side use a table of HPACK of so many bytes, as far as there is room. One that uses more cannot be read.
+func (c *http2Conn) allow(s *http2Side, n int) {
+	if more := min(n-s.table, *c.room); more > 0 {
+		s.table, *c.room = s.table+more, *c.room-more
+	}
+	s.framer.ReadMetaHeaders.SetAllowedMaxDynamicTableSize(uint32(min(n, s.table)))
+}
+
+// end gives back the room for tables. Nothing is read any more.
+func (c *http2Conn) end() {
+	for i := range c.sides {
+		*c.room += c.sides[i].table
+	}
 }
 
 // headers is a request, an answer, or what comes behind either.

@@ -287,6 +287,68 @@ func TestHTTP2StreamsThatEndEarly(t *testing.T) {
 	}
 }
 
+// at are segments of another connection, from another port.
+func at(port uint16, segments []plant.Segment) (list []plant.Segment) {
+	for _, s := range segments {
+		if s.From == "a" {
+			s.FromPort = port
+		} else {
+			s.ToPort = port
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// What all connections remember together is bounded. Those that are over have room for others.
+func TestHTTP2OfManyConnections(t *testing.T) {
+	const tables = 2 * 4096 // of a connection
+	t.Cleanup(traffic.SetMaxTables(2 * tables))
+	said := whole(speak(t, func(http.ResponseWriter, *http.Request) {}, ask(t, "/x")))
+	over := append(slices.Clone(said),
+		plant.Segment{From: "a", To: "b", FromPort: 40000, ToPort: 80, Flags: "R", Seq: 1 << 20})
+	const unread = "a HTTP/2 that is not read: there are too many such connections at a time"
+	for _, c := range []struct {
+		segments []plant.Segment
+		read     int
+		unread   bool
+	}{
+		{slices.Concat(at(1, said), at(2, said)), 2, false}, // the control
+		{slices.Concat(at(1, said), at(2, said), at(3, said)), 2, true},
+		{slices.Concat(at(1, over), at(2, said), at(3, said)), 3, false},
+		{slices.Concat(at(1, over), at(2, said), at(3, said), at(4, said)), 3, true},
+		{slices.Concat(at(1, said), at(2, over), at(3, over), at(4, over), at(5, over)), 5, false},
+	} {
+		got := heard(t, c.segments)
+		read := 0
+		for _, text := range got {
+			if text == "a POST /x HTTP/2 asks" || text == "a gRPC /x asks" {
+				read++
+			}
+		}
+		if read != c.read || slices.Contains(got, unread) != c.unread {
+			t.Errorf("%d connections were read, want %d, and others were not: %t, want %t:\n%q", read, c.read, !c.unread, c.unread, got)
+		}
+	}
+}
+
+// A connection that asks for a larger table has it as far as there is room.
+func TestHTTP2LargerTable(t *testing.T) {
+	said := []plant.Segment{
+		{From: "a", To: "b", FromPort: 40000, ToPort: 80, Flags: "PA", Seq: 1001, Payload: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+		{From: "b", To: "a", FromPort: 80, ToPort: 40000, Flags: "PA", Seq: 5001, Payload: "\x00\x00\x06\x04\x00\x00\x00\x00\x00" + "\x00\x01\x00\x01\x00\x00"},
+		{From: "a", To: "b", FromPort: 40000, ToPort: 80, Flags: "PA", Seq: 1025, Payload: "\x00\x00\x07\x01\x05\x00\x00\x00\x01" + "\x3f\xe1\xff\x03" + "\x82\x84\x86"},
+	}
+	for _, room := range []int{2*4096 + 65536 - 4096, 2*4096 + 65536 - 4096 - 1} {
+		restore := traffic.SetMaxTables(room)
+		got := heard(t, whole(said))
+		restore()
+		if enough := room%2 == 0; slices.Contains(got, "a GET / HTTP/2 asks") != enough || len(got) != 2 {
+			t.Errorf("room of %d: %q", room, got)
+		}
+	}
+}
+
 // Nothing that is sent can do worse than not being understood.
 func FuzzHTTP2(f *testing.F) {
 	var sides [2]string

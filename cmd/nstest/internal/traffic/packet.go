@@ -125,6 +125,7 @@ type Conn struct {
 	fins   int
 	http2  *http2Conn // nil if it is none, or nobody knows
 	middle bool       // it is one, of which the beginning is not there
+	unread bool       // it is one, and is not read, or not any more
 }
 
 // A direction is one of a connection.
