@@ -175,6 +175,7 @@ func (f *finder) faults() {
 // processes finds those that have died.
 func (f *finder) processes(events []bundle.Event) {
 	failed := f.failed
+	printed := lastLines(events)
 	for n, i := range f.a.Items {
 		if i.Kind != Process || i.Level == Normal || i.Took != 0 || i.Lasts {
 			continue
@@ -183,7 +184,7 @@ func (f *finder) processes(events []bundle.Event) {
 		if i.Time.UnixNano() > failed && level != Bad { // the test's clean-up
 			continue
 		}
-		detail := f.lastWords(events, i.Process)
+		detail := lastWords(printed[i.Process])
 		if killed := f.untilKilled(i); killed != "" {
 			detail = strings.TrimSuffix(killed+"; "+detail, "; ")
 		}
@@ -222,21 +223,28 @@ func (f *finder) cgroup() *bundle.Cgroup {
 // maxLastWords is how many lines these are.
 const maxLastWords = 6
 
-// lastWords are the last lines that a process has printed.
-func (f *finder) lastWords(events []bundle.Event, process int) string {
-	if process == 0 {
-		return ""
-	}
-	var words []string
-	for i := len(events) - 1; i >= 0 && len(words) < maxLastWords; i-- {
-		if e := events[i]; e.Kind == bundle.KindLog && e.Process == process && strings.TrimSpace(e.Text) != "" {
-			words = append(words, strings.TrimSpace(e.Text))
+// lastLines are the last lines that each process has printed.
+func lastLines(events []bundle.Event) map[int][]string {
+	printed := map[int][]string{}
+	for _, e := range slices.Backward(events) {
+		if e.Kind != bundle.KindLog || e.Process == 0 || len(printed[e.Process]) == maxLastWords {
+			continue
+		}
+		if text := strings.TrimSpace(e.Text); text != "" {
+			printed[e.Process] = append(printed[e.Process], text)
 		}
 	}
+	for _, lines := range printed {
+		slices.Reverse(lines)
+	}
+	return printed
+}
+
+// lastWords are the last lines of a process as a text.
+func lastWords(words []string) string {
 	if words == nil {
 		return ""
 	}
-	slices.Reverse(words)
 	return "its last words: " + strings.Join(words, " ⏎ ")
 }
 

@@ -79,7 +79,10 @@ func (f *finder) state() {
 // ended finds processes that have ended badly, of which no event tells.
 func (f *finder) ended(h bundle.HostState) {
 	for _, p := range h.Ended {
-		told := slices.ContainsFunc(f.a.Items, func(i Item) bool { return i.Kind == Process && i.Host == h.Name && i.Process == p.Number && !i.Lasts })
+		told := slices.ContainsFunc(f.about[p.Number], func(n int) bool {
+			i := f.a.Items[n]
+			return i.Kind == Process && i.Host == h.Name && !i.Lasts
+		})
 		if !told {
 			f.inState(Odd, h.Name, "ended", fmt.Sprintf("%s: ended: %s — %s", h.Name, p.State, Clip(commandText(p.Args), 160)), "")
 		}
