@@ -71,6 +71,10 @@ func (b *broom) kill(link, id string) error {
 	if !isWithin(link, id) {
 		return unix.Close(fd)
 	}
+	if endsWithin(fd, 0) { // one that nobody has waited for is in its user namespace still
+		reap(pid)
+		return unix.Close(fd)
+	}
 	b.found++
 	b.dying = append(b.dying, mortal{pid, fd})
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -85,17 +89,24 @@ func (b *broom) kill(link, id string) error {
 // rest waits for those that were killed.
 func (b *broom) rest() {
 	for _, m := range b.dying {
-		for {
-			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(m.fd), Events: unix.POLLIN}}, lookAgain); !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
+		endsWithin(m.fd, lookAgain)
 		_ = unix.Close(m.fd)
-		// An orphan is ours to reap; others are reaped by their parents, or become ours when these have ended.
-		_, _ = unix.Wait4(m.pid, nil, unix.WNOHANG, nil)
+		reap(m.pid)
 	}
 	b.dying = nil
 }
+
+// endsWithin reports whether all threads of a process have ended, within so many milliseconds.
+func endsWithin(fd, wait int) bool {
+	for {
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, wait); !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
+	}
+}
+
+// reap reaps an orphan, which is ours; others are reaped by their parents, or become ours when these have ended.
+func reap(pid int) { _, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) }
 
 // isWithin reports whether the namespace behind link is the one that id names, or, for a user namespace, a descendant.
 func isWithin(link, id string) bool {
