@@ -15,7 +15,6 @@ import (
 	"github.com/hermetic-go/nstest/nstest/internal/scribe"
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
-	"golang.org/x/sys/unix"
 )
 
 // A recording is what NSTEST_KEEP asks for: the bundle of an environment in which a test runs. It is a twin.Recorder. A nil
@@ -51,31 +50,6 @@ const defaultKeepLimit = 128 << 20
 // packetSnap is how many bytes of each packet a recording has: enough for headers and short messages, and little of what
 // is only long.
 const packetSnap = 4 << 10
-
-// keepDir is the directory for bundles; "" if there are to be none.
-func keepDir() (string, error) {
-	dir := os.Getenv("NSTEST_KEEP")
-	if dir == "" {
-		return "", nil
-	}
-	if twin.This() != nil {
-		if err := os.MkdirAll(record.Inside, 0o700); err != nil {
-			return "", nil // an environment may be without such a directory
-		}
-		return record.Inside, nil
-	}
-	path, err := filepath.Abs(dir)
-	if err == nil {
-		err = os.MkdirAll(path, 0o700)
-	}
-	if err == nil {
-		err = unix.Access(path, unix.W_OK|unix.X_OK)
-	}
-	if err != nil {
-		return "", fmt.Errorf("nstest: NSTEST_KEEP=%s: %w\nWhat to do: name a directory that can be written, or leave NSTEST_KEEP away", dir, err)
-	}
-	return path, nil
-}
 
 // keepLimits are those that NSTEST_KEEP_LIMIT asks for.
 func keepLimits() (scribe.Limits, error) {
