@@ -26,7 +26,13 @@ type Budget struct {
 	Left      int64    // bytes
 	Omitted   []string // the first files for which too little was left
 	Uncounted int      // how many more there were
+
+	deep    int    // directories that were left out, of the last one that was copied
+	deepest string // the first of them
 }
+
+// maxDepth is how deep directories are that are copied: for each level two files are open.
+const maxDepth = 200
 
 // The size of a file in a budget is at least this, so that its number is bounded too, in bytes.
 const perFile = 4 << 10
@@ -51,7 +57,8 @@ func (b *Budget) omit(name string) {
 	b.Omitted = append(b.Omitted, name)
 }
 
-// Directory is Directory within the budget. What is too large for it is left out.
+// Directory is Directory within the budget. What is too large for it is left out, and what is more than 200 directories deep,
+// which is an error that comes when the rest was copied.
 func (b *Budget) Directory(root *os.File, mount, dir, to string) error {
 	top, err := openIn(root, mount, unix.O_DIRECTORY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
@@ -66,7 +73,12 @@ func (b *Budget) Directory(root *os.File, mount, dir, to string) error {
 	if err != nil {
 		return errors.Join(err, from.Close())
 	}
-	return errors.Join(b.copyDir(from, out, filepath.Join(mount, dir), "."), out.Close())
+	b.deep = 0
+	err = b.copyDir(from, out, filepath.Join(mount, dir), 0)
+	if b.deep > 0 {
+		err = errors.Join(err, fmt.Errorf("directories that are more than %d deep were left out (%d), the first one in %.100s", maxDepth, b.deep, b.deepest))
+	}
+	return err
 }
 
 // Matching copies those ordinary files in a directory of root that are wanted, and says how many. Symbolic links in the path of
@@ -92,7 +104,7 @@ func (b *Budget) Matching(root *os.File, dir, to string, wanted func(name string
 		if unix.Fstatat(int(from.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW) != nil || !wanted(e.Name(), time.Unix(st.Mtim.Unix())) {
 			continue
 		}
-		if err := b.copyFile(from, e.Name(), out, dir, e.Name()); err != nil {
+		if err := b.copyFile(from, e.Name(), out, filepath.Join(dir, e.Name())); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -145,41 +157,52 @@ func (b *Budget) Program(root *os.File, path, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// copyDir copies what is in a directory, which it closes: at path below to, and at that below top in the root.
-func (b *Budget) copyDir(from *os.File, to *os.Root, top, path string) error {
-	defer from.Close()
+// copyDir copies what is in a directory to another one. It closes both. path is where it is, for people.
+func (b *Budget) copyDir(from *os.File, to *os.Root, path string, depth int) error {
 	entries, err := from.ReadDir(-1)
 	errs := []error{err}
 	for _, e := range entries {
 		inner := filepath.Join(path, e.Name())
 		switch {
 		case e.IsDir():
-			dir, err := openIn(from, e.Name(), unix.O_DIRECTORY, confined)
-			if errors.Is(err, unix.EXDEV) {
-				continue
-			}
-			if err == nil {
-				switch {
-				case !b.take(0):
-					b.omit(filepath.Join(top, inner))
-					err = dir.Close()
-				default:
-					if err = to.Mkdir(inner, 0o777); err == nil {
-						err = b.copyDir(dir, to, top, inner)
-					} else {
-						err = errors.Join(err, dir.Close())
-					}
-				}
-			}
-			errs = append(errs, err)
+			errs = append(errs, b.enter(from, e.Name(), to, inner, depth+1))
 		case e.Type().IsRegular():
-			errs = append(errs, b.copyFile(from, e.Name(), to, top, inner))
+			errs = append(errs, b.copyFile(from, e.Name(), to, inner))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, to.Close(), from.Close())...)
 }
 
-func (b *Budget) copyFile(dir *os.File, name string, to *os.Root, top, path string) error {
+// enter copies a directory that is in another one.
+func (b *Budget) enter(from *os.File, name string, to *os.Root, path string, depth int) error {
+	if depth > maxDepth {
+		if b.deep++; b.deep == 1 {
+			b.deepest = path
+		}
+		return nil
+	}
+	dir, err := openIn(from, name, unix.O_DIRECTORY, confined)
+	if errors.Is(err, unix.EXDEV) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !b.take(0) {
+		b.omit(path)
+		return dir.Close()
+	}
+	if err := to.Mkdir(name, 0o777); err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	inner, err := to.OpenRoot(name)
+	if err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	return b.copyDir(dir, inner, path, depth)
+}
+
+func (b *Budget) copyFile(dir *os.File, name string, to *os.Root, path string) error {
 	from, err := openIn(dir, name, 0, confined)
 	if errors.Is(err, unix.EXDEV) {
 		return nil
@@ -193,10 +216,10 @@ func (b *Budget) copyFile(dir *os.File, name string, to *os.Root, top, path stri
 		return err // or it is none any more
 	}
 	if !b.take(info.Size()) {
-		b.omit(filepath.Join(top, path))
+		b.omit(path)
 		return nil
 	}
-	out, err := to.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	out, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
 	if err != nil {
 		return err
 	}
