@@ -3,6 +3,7 @@ package nstest
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -27,5 +28,22 @@ func TestDoWritesAsRootOfTheEnvironment(t *testing.T) {
 	out, err := web.Command("stat", "-c", "%u %g", "/tmp/made", "/etc/made").Output()
 	if err != nil || strings.TrimSpace(string(out)) != "0 0\n0 0" {
 		t.Errorf("owners %q, %v", out, err)
+	}
+}
+
+// What is nil is told, and makes nothing.
+func TestFunctionsThatAreNil(t *testing.T) {
+	const nothing = "NSTEST_TEST_NOTHING"
+	if os.Getenv(nothing) != "" {
+		Run(t, nil)
+		return
+	}
+	if err := New(t, Config{}).Self().Do(nil); err == nil || !strings.Contains(err.Error(), "it needs a function, and has nil") {
+		t.Errorf("Do: %v", err)
+	}
+	run := exec.Command(os.Args[0], "-test.run=^TestFunctionsThatAreNil$")
+	run.Env = append(os.Environ(), nothing+"=1")
+	if out, err := run.CombinedOutput(); err == nil || !strings.Contains(string(out), "nstest: Run needs a function, and has nil") || strings.Contains(string(out), "panic") {
+		t.Errorf("Run: %v\n%s", err, out)
 	}
 }

@@ -190,6 +190,9 @@ func (h *Host) Links() []*Link {
 // Do needs CAP_SYS_ADMIN in the program's own user namespace: real root, a program run by `nstest run`, a hermetic spec.
 // Elsewhere it returns an error that is ErrNotPrivileged; Command, DialContext and Listen work everywhere.
 func (h *Host) Do(f func() error) error {
+	if f == nil {
+		return wrap("do in host", h.env.name, h.name, errors.New("it needs a function, and has nil"))
+	}
 	if err := h.mayJoin(); err != nil {
 		return wrap("do in host", h.env.name, h.name, err)
 	}

@@ -78,6 +78,9 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 //     run, if its function calls Run.
 func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 	t.Helper()
+	if f == nil {
+		t.Fatal("nstest: Run needs a function, and has nil")
+	}
 	if cfg.Name == "" {
 		cfg.Name = t.Name()
 	}
