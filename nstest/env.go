@@ -337,14 +337,35 @@ func (e *Env) findHost(name string) (*Host, error) {
 	if err := e.call(context.Background(), wire.MethodFindHost, wire.JoinParams{Host: name}, &r); err != nil {
 		return nil, wrap("find host", e.name, name, err)
 	}
+	return e.known(r), nil
+}
+
+// Hosts are all hosts that there are now, whoever has made them: Self first, then the others by name, routers among them. There
+// are none once the environment is closed.
+func (e *Env) Hosts() (list []*Host) {
+	for _, r := range e.inventory().Hosts {
+		list = append(list, e.known(r))
+	}
+	return list
+}
+
+// inventory is what the keeper knows of, nothing if it cannot be asked.
+func (e *Env) inventory() (r wire.InventoryResult) {
+	if e.call(context.Background(), wire.MethodInventory, struct{}{}, &r) != nil {
+		return wire.InventoryResult{}
+	}
+	return r
+}
+
+// known is the one Host for what the keeper has told.
+func (e *Env) known(r wire.HostResult) *Host {
+	k := strings.ToLower(r.Name)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if h := e.hosts[strings.ToLower(name)]; h != nil {
-		return h, nil
+	if e.hosts[k] == nil {
+		e.hosts[k] = newHost(e, r)
 	}
-	h := newHost(e, r)
-	e.hosts[strings.ToLower(name)] = h
-	return h, nil
+	return e.hosts[k]
 }
 
 // AddHost makes a host and plugs it in. It is ready when AddHost returns: its name resolves everywhere in the
@@ -397,66 +418,6 @@ func (e *Env) RemoveHost(name string) error {
 		return nil
 	}
 	return wrap("remove host", e.name, name, h.endServings())
-}
-
-// Network is the network with this name; "" is the first one. In an environment of a test it is made on first use. In
-// an environment from Open it must exist: Network panics otherwise.
-func (e *Env) Network(name string) *Network {
-	e.mu.Lock()
-	if name == "" {
-		name = e.info.Network.Name
-	}
-	n := e.networks[name]
-	e.mu.Unlock()
-	if n != nil {
-		return n
-	}
-	if e.guest {
-		n, err := e.findNetwork(name)
-		if err != nil {
-			panic(err.Error())
-		}
-		return n
-	}
-	if e.tb == nil {
-		panic(fmt.Sprintf("nstest: environment %s has no network %q: make it with AddNetwork", e.name, name))
-	}
-	e.tb.Helper()
-	n, err := e.AddNetwork(NetworkConfig{Name: name})
-	if errors.Is(err, errExists) { // another goroutine or process has made it
-		n, err = e.findNetwork(name)
-	}
-	if err != nil {
-		e.tb.Fatalf("%v", err)
-	}
-	return n
-}
-
-func (e *Env) findNetwork(name string) (*Network, error) {
-	var r wire.NetworkResult
-	if err := e.call(context.Background(), wire.MethodFindNetwork, wire.FindNetworkParams{Network: name}, &r); err != nil {
-		return nil, wrap("find network "+name, e.name, "", err)
-	}
-	return e.network(r), nil
-}
-
-// network is the one Network for what the keeper has told.
-func (e *Env) network(r wire.NetworkResult) *Network {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.networks[r.Name] == nil {
-		e.networks[r.Name] = newNetwork(e, r)
-	}
-	return e.networks[r.Name]
-}
-
-// AddNetwork makes a network.
-func (e *Env) AddNetwork(cfg NetworkConfig) (*Network, error) {
-	var r wire.NetworkResult
-	if err := e.call(context.Background(), wire.MethodNetwork, cfg.params(), &r); err != nil {
-		return nil, wrap(strings.TrimSpace("add network "+cfg.Name), e.name, "", err)
-	}
-	return e.network(r), nil
 }
 
 // call asks the keeper something about this environment.

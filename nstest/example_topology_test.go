@@ -50,3 +50,32 @@ func ExampleEnv_Topology() {
 	//   gate  eth0  lan   10.1.0.1  fd6e:7374:6573:7401::1  02:42:0a:01:00:01
 	//         eth1  back  10.2.0.1                          02:42:0a:02:00:01
 }
+
+// What there is, for code that has been handed an environment and nothing else.
+func ExampleEnv_Hosts() {
+	env, err := nstest.Open(context.Background(), nstest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer env.Close()
+	if _, err := env.AddNetwork(nstest.NetworkConfig{Name: "backend"}); err != nil {
+		log.Fatal(err)
+	}
+	for _, name := range []string{"web", "db"} {
+		if _, err := env.AddHost(nstest.HostConfig{Name: name, Networks: []nstest.Attachment{{Network: "backend"}}}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, h := range env.Hosts() {
+		fmt.Println("host", h.Name())
+	}
+	for _, n := range env.Networks() {
+		fmt.Println("network", n.Name())
+	}
+	// Output:
+	// host self
+	// host db
+	// host web
+	// network lan
+	// network backend
+}

@@ -110,6 +110,7 @@ func TestHostileRequests(t *testing.T) {
 		wire.MethodTrunk:       {wire.TrunkParams{}, wire.TrunkParams{Network: "lan", To: "lan"}, wire.TrunkParams{Network: text, To: text}},
 		wire.MethodFindNetwork: {wire.FindNetworkParams{Network: "none"}},
 		wire.MethodTopology:    {wire.OpenParams{}},
+		wire.MethodInventory:   {wire.OpenParams{}},
 		wire.MethodBorrow:      {wire.BorrowParams{}, wire.BorrowParams{Host: "web", Device: text}},
 		wire.MethodRecords:     {wire.RecordsParams{Records: []string{long}}, wire.RecordsParams{Remove: []string{long}}},
 		wire.MethodQueries:     {wire.OpenParams{}},

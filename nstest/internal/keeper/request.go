@@ -173,6 +173,8 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		return answer(req, func(p wire.TrunkParams) (any, []*os.File, error) { return nil, nil, e.setTrunk(p) })
 	case wire.MethodTopology:
 		return answer(req, func(struct{}) (any, []*os.File, error) { return only(e.topology()) })
+	case wire.MethodInventory:
+		return answer(req, func(struct{}) (any, []*os.File, error) { return only(e.inventory()) })
 	case wire.MethodPartition:
 		return answer(req, func(p wire.PartitionParams) (any, []*os.File, error) {
 			n, err := e.partition(p.Groups)

@@ -75,12 +75,7 @@ func (e *environment) topology() (wire.TopologyResult, error) {
 	for _, n := range slices.Sorted(maps.Keys(e.faults)) {
 		r.Partitions = append(r.Partitions, e.faults[n])
 	}
-	hosts := []*host{e.hosts[self]}
-	for _, k := range slices.Sorted(maps.Keys(e.hosts)) {
-		if h := e.hosts[k]; h != nil && k != self { // nil while it is being made
-			hosts = append(hosts, h)
-		}
-	}
+	hosts := e.inOrder()
 	e.mu.Unlock()
 
 	left := mostRoutesInAll
@@ -96,6 +91,30 @@ func (e *environment) topology() (wire.TopologyResult, error) {
 		left -= len(t.Routes)
 	}
 	return r, nil
+}
+
+// inOrder are the hosts that are there: the environment's own first, then by name. The mutex is held.
+func (e *environment) inOrder() []*host {
+	hosts := []*host{e.hosts[self]}
+	for _, k := range slices.Sorted(maps.Keys(e.hosts)) {
+		if h := e.hosts[k]; h != nil && k != self { // nil while it is being made
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
+// inventory is what there is, in the order of a topology.
+func (e *environment) inventory() (r wire.InventoryResult, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.networks {
+		r.Networks = append(r.Networks, n.result())
+	}
+	for _, h := range e.inOrder() {
+		r.Hosts = append(r.Hosts, h.result())
+	}
+	return r, e.closedError()
 }
 
 // How many routes are told, of a host and in all: its processes may make as many as they like.

@@ -51,6 +51,7 @@ const (
 	MethodState       = "state"       // nothing, one file → nothing: a record.State is in the file
 	MethodKeyLog      = "keylog"      // KeyLogParams → nothing: the captures under way have the lines
 	MethodTopology    = "topology"    // nothing → TopologyResult
+	MethodInventory   = "inventory"   // nothing → InventoryResult
 	MethodTrunk       = "trunk"       // TrunkParams → nothing
 	MethodDescribe    = "describe"    // nothing → OpenResult
 	MethodName        = "name"        // NameParams → nothing

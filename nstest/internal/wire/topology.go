@@ -9,6 +9,12 @@ type TopologyResult struct {
 	Partitions [][][]string      // the groups of each, in the order in which they were made
 }
 
+// InventoryResult is what hosts and networks there are at one moment, in the order of a TopologyResult.
+type InventoryResult struct {
+	Networks []NetworkResult
+	Hosts    []HostResult
+}
+
 // NetworkTopology is a network of a topology.
 type NetworkTopology struct {
 	Params   NetworkParams // as it was asked for
