@@ -212,6 +212,12 @@ func (h *Host) Do(f func() error) error {
 		visit = func() error { return ns.AsFileOwner(root, root, plain) }
 	}
 	if err := ns.Visit(files[0], kinds, visit); err != nil {
+		switch {
+		case h.env.closed.Load():
+			err = ErrClosed
+		case errors.Is(err, syscall.ESRCH):
+			err = fmt.Errorf("the host's init has ended: %w", err)
+		}
 		return wrap("do in host", h.env.name, h.name, err)
 	}
 	return result

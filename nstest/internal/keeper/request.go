@@ -25,6 +25,7 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		if err == nil {
 			e.recordChange(req, was)
 		}
+		err = e.whyGone(err)
 	}()
 	switch req.Method {
 	case wire.MethodDescribe:
@@ -33,7 +34,7 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		return answer(req, func(p wire.HostParams) (any, []*os.File, error) {
 			p.Inside = inside
 			h, err := e.addHost(ctx, p)
-			if err != nil {
+			if err = e.whyGone(err); err != nil {
 				return nil, nil, &wire.Error{Op: "add host", Host: p.Name, Message: err.Error(), Remedy: remedyOf(err), Errno: errnoOf(err), Kind: kindOf(err)}
 			}
 			return h.result(), nil, nil
@@ -315,6 +316,9 @@ func (e *environment) join(name string) ([]*os.File, error) {
 	pidfd := e.init.PIDFD
 	if h.child != nil {
 		pidfd = h.child.PIDFD
+	}
+	if endsWithin(int(pidfd.Fd()), 0) {
+		return nil, pid1.ErrGone
 	}
 	fd, err := unix.FcntlInt(pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
