@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -72,6 +73,7 @@ func run(ctx context.Context, args []string, sys system) int {
 		kong.Exit(func(int) { answered = true }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoAppSummary: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Help(help),
+		kong.KindMapper(reflect.String, kong.MapperFunc(verbatim)),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&sys),
 	)
@@ -93,6 +95,17 @@ func run(ctx context.Context, args []string, sys system) int {
 		return statusFailed
 	}
 	return status(sys, selected.Run())
+}
+
+// verbatim takes a string from the command line as it is. Kong's own mapper goes through JSON, which puts U+FFFD in the
+// place of bytes that are not UTF-8: names of files and arguments of commands need not be.
+func verbatim(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	target.SetString(fmt.Sprint(token.Value))
+	return nil
 }
 
 // usage is how the commands are called.
