@@ -51,6 +51,9 @@ type Cmd struct {
 
 	// ExtraFiles are the files that the process inherits beside its standard ones: entry i becomes its file 3+i. At most
 	// 16. A command on a terminal has none.
+	//
+	// A process can open those of its files again that are pipes, as /dev/stdout or /dev/fd/3, whoever has made them. Other
+	// files are as they are outside: as root, what root alone may open outside nobody can open again inside.
 	ExtraFiles []*os.File
 
 	// Cancel is called when the context is done, unless it is nil; the command must have been made by CommandContext,
@@ -178,6 +181,11 @@ func (c *Cmd) start(size *terminalSize) (_ *Terminal, err error) {
 			return nil, c.wrap(errors.New("a command on a terminal has no Stdin, Stdout, Stderr or ExtraFiles of its own"))
 		}
 		params.Terminal, params.Rows, params.Cols = true, size.rows, size.cols
+	}
+	for _, f := range c.ExtraFiles {
+		if err := share(f); err != nil {
+			return nil, c.wrap(err)
+		}
 	}
 	process, master, err := c.host.spawn(params, append(files, c.ExtraFiles...))
 	if err != nil {

@@ -1,6 +1,7 @@
 package nstest_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,6 +35,10 @@ func TestRunWith(t *testing.T) {
 		hostname, err := os.Hostname()
 		if err != nil || hostname != "counter" || env.Name() != "shop" {
 			t.Errorf("hostname %q, %v, environment %q", hostname, err, env.Name())
+		}
+		again, err := os.OpenFile("/dev/stdout", os.O_WRONLY, 0)
+		if err = errors.Join(err, again.Close()); err != nil {
+			t.Errorf("its output cannot be opened again: %v", err)
 		}
 		out, err := env.Self().Command("hostname").Output()
 		if string(out) != "counter\n" || err != nil {

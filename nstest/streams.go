@@ -103,13 +103,28 @@ func (s *streams) writer(w io.Writer) (*os.File, error) {
 	return pw, nil
 }
 
-// blocking undoes what the os package does to the files that it opens: a process does not expect EAGAIN.
+// blocking undoes what the os package does to the files that it opens, because a process does not expect EAGAIN, and shares
+// f.
 func blocking(f *os.File) error {
 	if f == nil {
 		return os.ErrInvalid
 	}
 	f.Fd()
-	return nil
+	return share(f)
+}
+
+// share lets a process open f again if it is a pipe without a name, as it may those of ours: see pipe.
+func share(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) {
+		var fs unix.Statfs_t
+		if err := unix.Fstatfs(int(fd), &fs); err == nil && fs.Type == unix.PIPEFS_MAGIC {
+			_ = unix.Fchmod(int(fd), 0o666) // in vain if another user's program has made it
+		}
+	})
 }
 
 func (s *streams) null(flag int) (*os.File, error) {

@@ -65,14 +65,16 @@ func newOutput(writers ...io.Writer) (*Output, error) {
 	return o, nil
 }
 
-// pipe is a pipe whose reading end is nonblocking, and whose writing end is an ordinary one.
+// pipe is a pipe whose reading end is nonblocking, and whose writing end is an ordinary one. The twin, and what it starts,
+// may open that again (/dev/stdout), although the pipe is not theirs.
 func pipe() (r, w *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, nil, os.NewSyscallError("pipe2", err)
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]), unix.Close(fds[1]))
+	err = errors.Join(os.NewSyscallError("fcntl", unix.SetNonblock(fds[0], true)), os.NewSyscallError("fchmod", unix.Fchmod(fds[1], 0o666)))
+	if err != nil {
+		return nil, nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
 	}
 	return os.NewFile(uintptr(fds[0]), "output"), os.NewFile(uintptr(fds[1]), "output"), nil
 }
