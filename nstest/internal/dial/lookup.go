@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -35,7 +36,7 @@ func (d *Dialer) LookupNetIP(ctx context.Context, name string) ([]netip.Addr, er
 		return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}, nil
 	}
 	fqdn := dns.Fqdn(name)
-	if _, ok := dns.IsDomainName(fqdn); !ok || fqdn == "." {
+	if _, ok := dns.IsDomainName(fqdn); !ok || fqdn == "." || strings.ContainsFunc(fqdn, notInNames) {
 		return nil, d.notFound(name)
 	}
 	if !d.Nameserver.IsValid() {
@@ -67,6 +68,12 @@ func (d *Dialer) LookupNetIP(ctx context.Context, name string) ([]netip.Addr, er
 		return nil, d.dnsError(ctx, name, failed)
 	}
 	return nil, d.notFound(name)
+}
+
+// notInNames reports whether no name of a host has this character. Package net does not ask for such a name either, and an
+// answer would have it in another spelling: with a backslash.
+func notInNames(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
 }
 
 func newQuestion(fqdn string, qtype uint16) *dns.Msg {

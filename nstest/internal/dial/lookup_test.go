@@ -42,7 +42,7 @@ func TestLookupNetIP(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %s", name, got, err, want)
 		}
 	}
-	for _, name := range []string{"unknown", "silent", "", ".", "a..b", strings.Repeat("a", 64)} {
+	for _, name := range []string{"unknown", "silent", "", ".", "a..b", "a b", `a\.b`, "(web)", "wéb", "web\n", strings.Repeat("a", 64)} {
 		got, err := d.LookupNetIP(t.Context(), name)
 		var dnsErr *net.DNSError
 		if !errors.As(err, &dnsErr) || !dnsErr.IsNotFound || dnsErr.Name != name {
