@@ -194,12 +194,40 @@ func (p *performer) construct(n *node, body func()) {
 	if n.container == tree.top {
 		defer p.pretend()()
 	}
+	n.beside = p.beside(n)
 	func() {
 		defer n.enter()()
-		body()
+		apart(body)
+		p.dropOmitted()
 	}()
 	p.job.Layout.keep(p.needs)
 	p.check(n, want)
+}
+
+// apart calls f on a goroutine of its own: there the stack is short, which Ginkgo looks through for every node.
+func apart(f func()) {
+	var (
+		failure  any
+		finished bool
+		ended    = make(chan struct{})
+	)
+	go func() {
+		defer close(ended)
+		defer func() {
+			if !finished {
+				failure = recover()
+			}
+		}()
+		f()
+		finished = true
+	}()
+	<-ended
+	switch {
+	case failure != nil:
+		panic(failure)
+	case !finished:
+		runtime.Goexit()
+	}
 }
 
 // check compares a container with what it is like in the original.

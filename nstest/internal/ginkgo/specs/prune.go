@@ -53,15 +53,25 @@ func (l *layout) container() unsafe.Pointer {
 	return *(*unsafe.Pointer)(unsafe.Add(suiteUnderConstruction, l.Tree))
 }
 
+// children are those of a container.
+func (l *layout) children(container unsafe.Pointer) *[]unsafe.Pointer {
+	return (*[]unsafe.Pointer)(unsafe.Add(container, l.Children))
+}
+
+// location is that of a container or any other node.
+func (l *layout) location(c unsafe.Pointer) types.CodeLocation {
+	return *(*types.CodeLocation)(unsafe.Add(c, l.Location))
+}
+
 // keep takes out of the container that is constructed what is in it already and f does not want.
 func (l *layout) keep(f func(*node) bool) {
 	if l == nil {
 		return
 	}
-	children := (*[]unsafe.Pointer)(unsafe.Add(l.container(), l.Children))
+	children := l.children(l.container())
 	kept := (*children)[:0]
 	for _, c := range *children {
-		if n := at(*(*types.CodeLocation)(unsafe.Add(c, l.Location))); n == nil || f(n) {
+		if n := at(l.location(c)); n == nil || f(n) {
 			kept = append(kept, c)
 		}
 	}
@@ -76,9 +86,22 @@ func (l *layout) leave() {
 	}
 	c := l.container()
 	parent := *(*unsafe.Pointer)(unsafe.Add(c, l.Parent))
-	if siblings := (*[]unsafe.Pointer)(unsafe.Add(parent, l.Children)); len(*siblings) > 0 && (*siblings)[len(*siblings)-1] == c {
+	if siblings := l.children(parent); len(*siblings) > 0 && (*siblings)[len(*siblings)-1] == c {
 		*siblings = (*siblings)[:len(*siblings)-1]
 	}
+}
+
+// drop takes out of the container that is constructed the last node in it, and returns its location.
+func (l *layout) drop() (location types.CodeLocation) {
+	children := l.children(l.container())
+	last := len(*children) - 1
+	if last < 0 {
+		return location
+	}
+	location = l.location((*children)[last])
+	(*children)[last] = nil
+	*children = (*children)[:last]
+	return location
 }
 
 // knownLayout is that of the suite that runs, and nil before its first node.

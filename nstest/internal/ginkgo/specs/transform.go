@@ -16,7 +16,12 @@ import (
 // runs; so it is called from an init function. Until Run is called nothing else changes for a suite, but that our
 // decorators may be used in it, and that those nodes have one more call on their stacks, which no location and no pruned
 // stack trace shows.
-func Register() { ginkgo.AddTreeConstructionNodeArgsTransformer(transform) }
+func Register() {
+	if isTwin() {
+		deferCollection()
+	}
+	ginkgo.AddTreeConstructionNodeArgsTransformer(transform)
+}
 
 // Work is what twins of this package are for.
 const Work = "specs"
@@ -34,10 +39,16 @@ type own struct{}
 // to refuse, or belongs to a suite that a spec runs.
 var underWay atomic.Bool
 
-// transform is Ginkgo's NodeArgsTransformer. It takes the location first, as that counts callers.
+// transform is Ginkgo's NodeArgsTransformer. It takes the location itself, as that counts callers.
 func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []any) (string, []any, []error) {
 	if underWay.Load() {
 		return text, args, nil
+	}
+	if p := thePerformer; p != nil {
+		p.dropOmitted()
+		if rest := p.omit(kind, text, args); rest != nil {
+			return text, rest, nil
+		}
 	}
 	location := types.NewCodeLocation(int(offset))
 	for i, arg := range args {

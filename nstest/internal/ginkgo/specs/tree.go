@@ -29,6 +29,9 @@ type node struct {
 
 	sum      uint64 // digest of so many children
 	digested int
+
+	beside  beside // of a container that a twin constructs
+	omitted *node  // that Ginkgo still has in it
 }
 
 // tree is the tree of this process, without nodes that report. Ginkgo constructs it on one goroutine.
