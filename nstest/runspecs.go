@@ -59,7 +59,8 @@ import (
 // counts for SpecTimeout, for the suite's --timeout and for -timeout.
 //
 // NSTEST_INPROCESS=1 runs all specs in the suite's process, for a debugger: see Current. NSTEST_SPARES=0 does without the
-// spare process that is otherwise prepared while a spec runs, so that the next one starts sooner.
+// spare process that is otherwise prepared while a spec runs, so that the next one starts sooner. Where it is known which container
+// that spec will be in, the spare has run the bodies of this one and those around it before it starts.
 //
 // It needs what Open needs; a suite under ginkgo.RunSpecs is not changed by importing nstest.
 func RunSpecs(t ginkgo.GinkgoTestingT, description string, args ...any) bool {

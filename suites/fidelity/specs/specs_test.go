@@ -22,8 +22,11 @@ var (
 	cover  = testprogram.New(dir, "-cover")
 )
 
+// A suite of which no spec is left out.
+var whole = testprogram.New("testdata/whole")
+
 func TestMain(m *testing.M) {
-	code := testprogram.Main(m, golden, bare, racy, cover, refused)
+	code := testprogram.Main(m, golden, bare, racy, cover, whole, refused)
 	if err := os.RemoveAll(scratch()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
@@ -128,6 +131,25 @@ func TestModes(t *testing.T) {
 			t.Parallel()
 			want := observe(t, golden, []string{native, "GOLDEN_SCENE=" + m.scene}, m.args()...)
 			got := observe(t, golden, []string{"GOLDEN_SCENE=" + m.scene}, m.args()...)
+			if !strings.Contains(want.text, m.ran) {
+				t.Errorf("the native run has no %q:\n%s", m.ran, want.text)
+			}
+			compare(t, got, want, m.quiet)
+		})
+	}
+}
+
+// Trees are constructed ahead where it is known which spec is next, as it is where all run, or may be.
+func TestAhead(t *testing.T) {
+	for _, m := range []mode{
+		{flags: "-ginkgo.v;-ginkgo.skip=a big container", ran: "Ran 21 of"},
+		{flags: "-ginkgo.v;-ginkgo.label-filter=big && (/label [034]$/ || /label 4[89]$/)", ran: "Ran 15 of"},
+		{flags: "-ginkgo.randomize-all;-ginkgo.v;-ginkgo.label-filter=small", ran: "Ran 18 of"},
+		{ran: "Ran 171 of"},
+	} {
+		t.Run(m.name(), func(t *testing.T) {
+			t.Parallel()
+			want, got := observe(t, whole, []string{native}, m.args()...), observe(t, whole, nil, m.args()...)
 			if !strings.Contains(want.text, m.ran) {
 				t.Errorf("the native run has no %q:\n%s", m.ran, want.text)
 			}

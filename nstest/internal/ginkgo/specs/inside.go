@@ -36,6 +36,7 @@ type insides struct {
 	handler   interruptHandler
 	signals   interface{ Stop() } // what makes an interrupt of a signal
 	layout    *layout
+	stats     *types.PreRunStats
 }
 
 // failer holds the outcome of the running node.
@@ -86,6 +87,7 @@ func inside(ctx context.Context) (in *insides, err error) {
 		layout:    layoutOf(suite),
 	}
 	fail := field(suite, "failer")
+	in.stats = &as[*types.Report](field(suite, "report").Addr()).PreRunStats
 	in.failer = as[failer](fail)
 	in.writer = as[writerBuffer](field(suite, "writer"))
 	in.lock = as[*sync.Mutex](field(suite, "selectiveLock"))

@@ -22,6 +22,7 @@ type order struct {
 // A job says what a twin is to run.
 type job struct {
 	Unit    string            // the id of the spec or Ordered container; "" for the suite's own nodes
+	Among   string            // the container of which Unit will be a spec, that the next job says; "" where this is the job
 	Enter   map[string]uint64 // containers to construct, "" for the top, with their digests
 	Data    []byte            // from SynchronizedBeforeSuite
 	Layout  *layout           // of Ginkgo's tree; nil if that is not known

@@ -254,7 +254,7 @@ func (o *original) session(spec *node, attempt int) (*session, error) {
 
 // begin starts a session. A nil unit is for the suite's own nodes.
 func (o *original) begin(unit *node, attempt int, config any, name string) (*session, error) {
-	t := o.spares.take(config)
+	t := o.spares.take(config, unit)
 	if t == nil {
 		var err error
 		if t, err = o.start(config, name); err != nil {
@@ -293,23 +293,39 @@ func (standardError) Write(p []byte) (int, error)  { return os.Stderr.Write(p) }
 
 // newJob says what is to be constructed for unit: the containers that it is in, and everything in it.
 func newJob(unit *node, data []byte) *job {
-	suite, report := ginkgo.GinkgoConfiguration()
-	j := &job{
-		Enter: map[string]uint64{"": tree.top.digest()}, Data: data, Layout: knownLayout(), Process: suite.ParallelProcess, Total: suite.ParallelTotal,
-		Verbose: suite.ParallelTotal == 1 && report.Verbosity().GTE(types.VerbosityLevelVerbose),
-	}
 	if unit == nil {
-		return j
+		return jobIn(tree.top, data)
 	}
+	j := jobIn(unit.container, data)
 	j.Unit = unit.id
-	for c := unit.container; c != nil; c = c.container {
-		j.Enter[c.id] = c.digest()
-	}
 	unit.walk(func(n *node) {
 		if n.kind == types.NodeTypeContainer {
 			j.Enter[n.id] = n.digest()
 		}
 	})
+	return j
+}
+
+// jobAmong is what comes before the job to run one of the specs in c.
+func (o *original) jobAmong(c *node) *job {
+	j := jobIn(c, o.data)
+	j.Among = c.id
+	return j
+}
+
+// jobIn is a job in c.
+func jobIn(c *node, data []byte) *job {
+	suite, report := ginkgo.GinkgoConfiguration()
+	j := &job{
+		Enter: map[string]uint64{}, Data: data, Layout: knownLayout(), Process: suite.ParallelProcess, Total: suite.ParallelTotal,
+		Verbose: suite.ParallelTotal == 1 && report.Verbosity().GTE(types.VerbosityLevelVerbose),
+	}
+	for ; c != nil; c = c.container {
+		j.Enter[c.id] = c.digest()
+	}
+	if j.Layout == nil { // a twin does not know where containers are at the top
+		j.Enter[""] = tree.top.digestTexts()
+	}
 	return j
 }
 
@@ -342,10 +358,10 @@ const settling = time.Millisecond
 
 // settle does what need not be done before a spec begins, and would take a processor from it: ending the spec before,
 // and preparing the next one. The spec calls ended when it ends, if that is sooner.
-func (o *original) settle(config any) (ended func()) {
+func (o *original) settle(s *session) (ended func()) {
 	do := sync.OnceFunc(func() {
 		o.endPrevious()
-		o.spares.refill(config)
+		o.spares.refill(s.config, nextAmong(s.unit, s.config))
 	})
 	timer := time.AfterFunc(settling, do)
 	return func() {

@@ -23,6 +23,7 @@ import (
 type performer struct {
 	link     *twin.Link
 	job      *job
+	chosen   chan *job // that a job with Among has announced
 	goAhead  chan goOn
 	inside   *insides
 	differs  *differs
@@ -70,7 +71,7 @@ func Performing() bool {
 
 // perform is RunSpecs in a twin.
 func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
-	p := &performer{link: twin.This().Link, goAhead: make(chan goOn), unwanted: map[string]bool{}, shown: make(chan struct{}, 1)}
+	p := &performer{link: twin.This().Link, chosen: make(chan *job, 1), goAhead: make(chan goOn), unwanted: map[string]bool{}, shown: make(chan struct{}, 1)}
 	if p.link.Waits() {
 		rehearse()
 	}
@@ -98,7 +99,7 @@ func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 	p.reconfigure(&suite, &report)
 	formatter.ColorableStdOut, formatter.ColorableStdErr = io.Discard, io.Discard
 	ginkgo.GinkgoWriter.TeeTo(writer{p})
-	if p.job.Unit == "" { // suite nodes run only if a spec does
+	if p.job.Unit == "" && p.job.Among == "" { // suite nodes run only if a spec does
 		ginkgo.It("", own{}, ginkgo.Focus, func() {})
 	}
 	p.previews = awaitingSignals()
@@ -147,6 +148,8 @@ func (p *performer) listen() {
 			os.Exit(orphaned)
 		}
 		switch {
+		case o.Job != nil:
+			p.chosen <- o.Job
 		case o.Go != nil:
 			p.goAhead <- *o.Go
 		case o.Shown:
@@ -179,70 +182,6 @@ func (p *performer) listen() {
 	}
 }
 
-// construct runs the body of a container, if the job needs it.
-func (p *performer) construct(n *node, body func()) {
-	if p == nil { // the program previews its specs
-		defer n.enter()()
-		body()
-		return
-	}
-	want, ok := p.job.Enter[n.id]
-	if !ok {
-		p.job.Layout.leave()
-		return
-	}
-	if n.container == tree.top {
-		defer p.pretend()()
-	}
-	n.beside = p.beside(n)
-	func() {
-		defer n.enter()()
-		apart(body)
-		p.dropOmitted()
-	}()
-	p.job.Layout.keep(p.needs)
-	p.check(n, want)
-}
-
-// apart calls f on a goroutine of its own: there the stack is short, which Ginkgo looks through for every node.
-func apart(f func()) {
-	var (
-		failure  any
-		finished bool
-		ended    = make(chan struct{})
-	)
-	go func() {
-		defer close(ended)
-		defer func() {
-			if !finished {
-				failure = recover()
-			}
-		}()
-		f()
-		finished = true
-	}()
-	<-ended
-	switch {
-	case failure != nil:
-		panic(failure)
-	case !finished:
-		runtime.Goexit()
-	}
-}
-
-// check compares a container with what it is like in the original.
-func (p *performer) check(n *node, want uint64) {
-	if p.differs == nil && n.digest() != want {
-		p.differs = &differs{Container: n.id, Children: n.signatures()}
-	}
-}
-
-// leavesOut reports whether a spec is none of the job's.
-func (p *performer) leavesOut(n *node) bool { return p != nil && n.unit().id != p.job.Unit }
-
-// needs reports whether a node has to be in the tree. Containers see to that themselves.
-func (p *performer) needs(n *node) bool { return n.kind != types.NodeTypeIt || !p.leavesOut(n) }
-
 // around is around every node, outside of what the user has put there.
 func (p *performer) around(ctx context.Context, body func(context.Context)) {
 	in, err := inside(ctx)
@@ -252,6 +191,7 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 	}
 	p.begun.Do(func() {
 		underWay.Store(true)
+		p.awaitChoice()
 		p.pretend()
 		p.mu.Lock()
 		p.inside = in

@@ -2,6 +2,7 @@ package specs
 
 import (
 	"reflect"
+	"slices"
 	"unsafe"
 
 	"github.com/onsi/ginkgo/v2/types"
@@ -59,8 +60,8 @@ func (l *layout) children(container unsafe.Pointer) *[]unsafe.Pointer {
 }
 
 // location is that of a container or any other node.
-func (l *layout) location(c unsafe.Pointer) types.CodeLocation {
-	return *(*types.CodeLocation)(unsafe.Add(c, l.Location))
+func (l *layout) location(c unsafe.Pointer) *types.CodeLocation {
+	return (*types.CodeLocation)(unsafe.Add(c, l.Location))
 }
 
 // keep takes out of the container that is constructed what is in it already and f does not want.
@@ -68,15 +69,16 @@ func (l *layout) keep(f func(*node) bool) {
 	if l == nil {
 		return
 	}
+	l.filter(func(c unsafe.Pointer) bool {
+		n := at(*l.location(c))
+		return n == nil || f(n)
+	})
+}
+
+// filter takes out of the container that is constructed what is in it already and f does not want.
+func (l *layout) filter(f func(unsafe.Pointer) bool) {
 	children := l.children(l.container())
-	kept := (*children)[:0]
-	for _, c := range *children {
-		if n := at(l.location(c)); n == nil || f(n) {
-			kept = append(kept, c)
-		}
-	}
-	clear((*children)[len(kept):])
-	*children = kept
+	*children = slices.DeleteFunc(*children, func(c unsafe.Pointer) bool { return !f(c) })
 }
 
 // leave takes the container that is constructed, and so is the last one in its parent, out of that.
@@ -91,17 +93,27 @@ func (l *layout) leave() {
 	}
 }
 
-// drop takes out of the container that is constructed the last node in it, and returns its location.
-func (l *layout) drop() (location types.CodeLocation) {
+// last is the last node in the container that is constructed, nil if there is none.
+func (l *layout) last() unsafe.Pointer {
+	if children := *l.children(l.container()); len(children) > 0 {
+		return children[len(children)-1]
+	}
+	return nil
+}
+
+// drop takes it out of there.
+func (l *layout) drop() {
 	children := l.children(l.container())
 	last := len(*children) - 1
-	if last < 0 {
-		return location
-	}
-	location = l.location((*children)[last])
 	(*children)[last] = nil
 	*children = (*children)[:last]
-	return location
+}
+
+// allRun reports whether no spec is left out of the suite that runs.
+func allRun() bool {
+	found.Lock()
+	defer found.Unlock()
+	return found.insides != nil && found.stats.SpecsThatWillRun == found.stats.TotalSpecs
 }
 
 // knownLayout is that of the suite that runs, and nil before its first node.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/signal"
+	"sync"
 
 	"github.com/onsi/ginkgo/v2/types"
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 
 // rehearse is for a twin that waits for its job: what is slow for the first time in a process is done for the first time
 // now. Nothing comes of it that the program could see.
-func rehearse() {
+var rehearse = sync.OnceFunc(func() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGUSR1) // Ginkgo's signal, for which there is a thread from now on
 	signal.Stop(signals)
@@ -29,4 +30,4 @@ func rehearse() {
 		data, _ := json.Marshal(o)
 		_ = json.Unmarshal(data, &o)
 	}
-}
+})

@@ -119,7 +119,7 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 	})
 	defer attach(ctx, s.report)()
 	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts, Bundle: s.twin.Place()}}); err == nil && kind == types.NodeTypeIt {
-		defer s.original.settle(s.config)()
+		defer s.original.settle(s)()
 	}
 	node, _, _ := in.running()
 	isRunning := func() bool { // unless Ginkgo has gone on

@@ -37,7 +37,7 @@ func (p *performer) reconfigure(suite *types.SuiteConfig, report *types.Reporter
 	suite.ParallelTotal, suite.ParallelProcess, suite.ParallelHost = 1, 1, ""
 	suite.GracePeriod = endless
 	suite.Timeout, suite.PollProgressAfter, suite.SleepOnFailure = 0, 0, 0
-	if p.job.Unit != "" {
+	if p.job.Unit != "" || p.job.Among != "" {
 		return
 	}
 	p.settings = append(p.settings, setting{"ginkgo.label-filter", suite.LabelFilter, ""}, setting{"ginkgo.sem-ver-filter", suite.SemVerFilter, ""})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/onsi/ginkgo/v2/types"
+
 	"github.com/hermetic-go/nstest/nstest/internal/twin"
 )
 
@@ -26,6 +28,7 @@ type spares struct {
 
 type spare struct {
 	config  any
+	among   *node // the container whose specs it has constructed and waits for one of; nil if it can run any
 	started chan struct{}
 	twin    *twin.Twin // nil if it could not be started
 }
@@ -46,11 +49,11 @@ func spareLimit() int {
 	return max(0, min(n, 1))
 }
 
-// take hands out a spare with this config, nil if there is none.
-func (s *spares) take(config any) *twin.Twin {
+// take hands out a spare with this config that can run unit, nil if there is none.
+func (s *spares) take(config any, unit *node) *twin.Twin {
 	s.mu.Lock()
 	sp := s.spare
-	if sp == nil || sp.config != config {
+	if sp == nil || sp.config != config || sp.among != nil && (unit == nil || unit.kind != types.NodeTypeIt || unit.container != sp.among) {
 		s.mu.Unlock()
 		return nil
 	}
@@ -60,19 +63,26 @@ func (s *spares) take(config any) *twin.Twin {
 	return sp.twin // nil if that failed: starting one anew says why
 }
 
-// refill starts a spare with this config.
-func (s *spares) refill(config any) {
+// refill starts a spare with this config. Unless among is nil, it is to be for one of the specs in that container.
+func (s *spares) refill(config any, among *node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.limit == 0 || s.spare != nil && s.spare.config == config || available() < minMemory {
+	if s.closed || s.limit == 0 || s.spare != nil && s.spare.config == config && s.spare.among == among || available() < minMemory {
 		return
 	}
 	s.dropLocked()
-	sp := &spare{config: config, started: make(chan struct{})}
+	sp := &spare{config: config, among: among, started: make(chan struct{})}
 	s.spare = sp
+	var first *job
+	if among != nil {
+		first = s.original.jobAmong(among)
+	}
 	go func() {
 		defer close(sp.started)
 		sp.twin, _ = s.original.start(config, s.original.description)
+		if sp.twin != nil && first != nil {
+			_ = sp.twin.Link.Send(order{Job: first}) // if it has ended, whoever waits for it says why
+		}
 	}()
 }
 

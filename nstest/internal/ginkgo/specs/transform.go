@@ -45,12 +45,16 @@ func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []an
 		return text, args, nil
 	}
 	if p := thePerformer; p != nil {
-		p.dropOmitted()
-		if rest := p.omit(kind, text, args); rest != nil {
+		p.settleFresh()
+		if rest, ok := p.addFresh(kind, text, args); ok {
 			return text, rest, nil
 		}
 	}
-	location := types.NewCodeLocation(int(offset))
+	var location types.CodeLocation
+	lent := kind == types.NodeTypeContainer && isTwin() && thePerformer == nil && tree.current == tree.top
+	if !lent { // else it is Ginkgo's, in construct
+		location = types.NewCodeLocation(int(offset))
+	}
 	for i, arg := range args {
 		if _, ok := arg.(own); ok {
 			return text, append(args[:i:i], args[i+1:]...), nil
@@ -71,11 +75,29 @@ func transform(kind types.NodeType, offset ginkgo.Offset, text string, args []an
 		return text, nil, []error{err}
 	}
 	if isTwin() {
-		rest = n.performed(rest)
+		if n.kind == types.NodeTypeIt && thePerformer.leavesOut(n) {
+			rest = []any{ginkgo.Pending}
+		} else {
+			rest = n.performed(rest)
+		}
 	} else {
 		rest = n.delegated(rest)
 	}
+	if lent {
+		return text, append(rest, places(args)...), nil
+	}
 	return text, append(rest, n.location), nil
+}
+
+// places are those of a node's arguments that say where it is.
+func places(args []any) []any {
+	return slices.DeleteFunc(slices.Clone(args), func(arg any) bool {
+		switch arg.(type) {
+		case types.CodeLocation, ginkgo.Offset:
+			return false
+		}
+		return true
+	})
 }
 
 // silence makes bodies do nothing.
@@ -207,9 +229,6 @@ func aroundHere(d types.AroundNodeDecorator) types.AroundNodeDecorator {
 
 // performed are the arguments of a node in a twin: bodies as they are, but without timeouts, which the original keeps.
 func (n *node) performed(args []any) []any {
-	if n.kind == types.NodeTypeIt && thePerformer.leavesOut(n) {
-		return []any{ginkgo.Pending}
-	}
 	var out []any
 	bodies := 0
 	for _, arg := range args {

@@ -2,8 +2,6 @@ package specs
 
 import (
 	"fmt"
-	"hash/fnv"
-	"io"
 	"reflect"
 	"strconv"
 	"strings"
@@ -30,8 +28,12 @@ type node struct {
 	sum      uint64 // digest of so many children
 	digested int
 
-	beside  beside // of a container that a twin constructs
-	omitted *node  // that Ginkgo still has in it
+	turns []*node // of a container at the top level in the original
+	turn  int     // of a unit, there
+
+	beside beside         // of a container that a twin constructs
+	fresh  *node          // in it, whose location Ginkgo has found and we have not asked for yet
+	ginkgo unsafe.Pointer // Ginkgo's, of a spec that may be the job's
 }
 
 // tree is the tree of this process, without nodes that report. Ginkgo constructs it on one goroutine.
@@ -71,8 +73,10 @@ func add(kind types.NodeType, text string, location types.CodeLocation, args []a
 	if err := n.decorate(decorators); err != nil {
 		return nil, nil, err
 	}
-	n.location = marked(n.location)
-	tree.known[mark(n.location)] = n
+	if n.location != (types.CodeLocation{}) {
+		n.location = marked(n.location)
+		tree.known[mark(n.location)] = n
+	}
 	return n, rest, nil
 }
 
@@ -177,15 +181,44 @@ func (n *node) signature() string {
 // digest says which nodes are directly in a container, and in which order.
 func (n *node) digest() uint64 {
 	if n.digested != len(n.children) {
-		h := fnv.New64a()
-		for _, c := range n.children {
-			_, _ = io.WriteString(h, c.text)
-			_, _ = io.WriteString(h, c.location.FileName)
-			_, _ = h.Write([]byte{0, byte(c.kind), byte(c.kind >> 8), byte(c.kind >> 16), byte(c.location.LineNumber), byte(c.location.LineNumber >> 8)})
-		}
-		n.sum, n.digested = h.Sum64(), len(n.children)
+		n.sum, n.digested = n.digestOf(func(c *node) types.CodeLocation { return c.location }), len(n.children)
 	}
 	return n.sum
+}
+
+// digestTexts is a digest that leaves out where the nodes are.
+func (n *node) digestTexts() uint64 {
+	return n.digestOf(func(*node) types.CodeLocation { return types.CodeLocation{} })
+}
+
+func (n *node) digestOf(location func(*node) types.CodeLocation) uint64 {
+	d := newDigest()
+	file := ""
+	for _, c := range n.children {
+		l := location(c)
+		d.addString(c.text)
+		if l.FileName != file { // most are in one file
+			file = l.FileName
+			d.addString(file)
+		}
+		d.add(uint64(c.kind))
+		d.add(uint64(l.LineNumber))
+	}
+	return uint64(d)
+}
+
+// A digest is FNV-1a over 64 bits, and adds numbers as a whole.
+type digest uint64
+
+func newDigest() digest { return 14695981039346656037 }
+
+func (d *digest) add(n uint64) { *d = (*d ^ digest(n)) * 1099511628211 }
+
+func (d *digest) addString(s string) {
+	for i := range len(s) {
+		d.add(uint64(s[i]))
+	}
+	d.add(1 << 8) // is in no string
 }
 
 func (n *node) signatures() []string {
