@@ -20,7 +20,7 @@ type Config struct {
 	// Name is for messages. It need not be unique. Default: the test's name, or "env".
 	Name string
 
-	// Hostname of the environment's own host. Default: "self".
+	// Hostname of the environment's own host. Default: "self"; where a spec or test runs inside, "spec".
 	Hostname string
 
 	// Root is a directory of the machine that becomes the environment's root, behind a layer that vanishes. Default:
