@@ -47,7 +47,7 @@ func (c *Cmd) params() (wire.SpawnParams, error) {
 		if !utf8.ValidString(p.Dir) {
 			return p, fmt.Errorf("working directory %q is not UTF-8", p.Dir)
 		}
-	} else if wd, err := os.Getwd(); err == nil && utf8.ValidString(wd) {
+	} else if wd, err := workingDir(); err == nil && utf8.ValidString(wd) {
 		p.WantDir = wd
 	}
 	if c.Umask != nil {

@@ -4,7 +4,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // needed are the paths that a test needs to see at their own place: those that it may write to, behind a layer, and
@@ -12,6 +15,9 @@ import (
 func needed() (layered, readOnly []string) {
 	layered = []string{goCache()}
 	if wd, err := os.Getwd(); err == nil {
+		layered = append(layered, workspace(wd)) // the go command looks for it by this name
+	}
+	if wd, err := workingDir(); err == nil {
 		layered = append(layered, workspace(wd))
 	}
 	if tmp := filepath.Clean(os.TempDir()); tmp != "/tmp" {
@@ -24,11 +30,15 @@ func needed() (layered, readOnly []string) {
 	return absolute(layered), absolute(readOnly)
 }
 
+// workingDir is the real path of the working directory. The name by which the program came there, which is os.Getwd's, may
+// lead through symbolic links that are not to be seen inside.
+func workingDir() (string, error) { return unix.Getwd() }
+
 func absolute(paths []string) []string {
 	var out []string
 	for _, p := range paths {
 		if filepath.IsAbs(p) {
-			if resolved, err := filepath.EvalSymlinks(p); err == nil {
+			if resolved, err := filepath.EvalSymlinks(p); err == nil && !slices.Contains(out, resolved) {
 				out = append(out, resolved)
 			}
 		}
@@ -54,11 +64,20 @@ func workspace(dir string) string {
 	if module != "" {
 		return module
 	}
-	home, err := os.UserHomeDir()
-	if err == nil && dir == home || dir == "/" || filepath.Dir(dir) == "/" || filepath.Dir(dir) == "/home" {
+	if isHome(dir) || dir == "/" || filepath.Dir(dir) == "/" || filepath.Dir(dir) == "/home" {
 		return ""
 	}
 	return dir
+}
+
+// isHome reports whether dir is the user's home, by whichever path.
+func isHome(dir string) bool {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return false
+	}
+	resolved, err := filepath.EvalSymlinks(home)
+	return dir == home || err == nil && dir == resolved
 }
 
 func exists(path string) bool {
