@@ -23,8 +23,8 @@ func (d *Dialer) Listen(ctx context.Context, network, address string) (net.Liste
 }
 
 // ListenPacket binds a socket to address, as net.ListenConfig's ListenPacket: network is udp, udp4, udp6 or unixgram.
-// Without a host it receives on all addresses, on network udp in both families; port 0 is a free port. ctx bounds the
-// call, not the socket.
+// Without a host it receives on all addresses, on network udp in both families; port 0 is a free port. A multicast address
+// means all of its family, at a port that several sockets may have. ctx bounds the call, not the socket.
 func (d *Dialer) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	return bind(ctx, d, network, address, true, net.FilePacketConn)
 }
@@ -84,11 +84,19 @@ func (d *Dialer) bound(ctx context.Context, n network, e endpoint) (*os.File, er
 }
 
 func (d *Dialer) boundTo(ctx context.Context, n network, e endpoint) (*os.File, error) {
+	shared := n.isPacket() && !n.isUnix() && e.ip.Addr().IsMulticast()
+	if shared { // as package net has it: mDNS and its like are heard by several programs of a machine, at their own addresses too
+		all := netip.IPv6Unspecified()
+		if e.ip.Addr().Unmap().Is4() {
+			all = netip.IPv4Unspecified()
+		}
+		e = e.at(all)
+	}
 	family, raw, err := e.raw(n)
 	if err != nil {
 		return nil, err
 	}
-	spec := wire.SocketParams{Family: family, Type: n.typ, V6Only: n.family == unix.AF_INET6, Bind: raw}
+	spec := wire.SocketParams{Family: family, Type: n.typ, V6Only: n.family == unix.AF_INET6, Reuse: shared, Bind: raw}
 	if !n.isPacket() {
 		spec.Listen = backlog
 	}

@@ -264,7 +264,7 @@ func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 		v := p.Bytes([]byte{byte(value), 0, 0, 0})
 		p.Call("set "+name, unix.SYS_SETSOCKOPT, fd.Arg(), pid1.Int(level), pid1.Int(opt), v, pid1.Int(4))
 	}
-	if s.Type == unix.SOCK_STREAM && s.Family != unix.AF_UNIX && s.Bind != nil {
+	if (s.Type == unix.SOCK_STREAM || s.Reuse) && s.Family != unix.AF_UNIX && s.Bind != nil {
 		option("SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	}
 	if s.Family == unix.AF_INET6 {

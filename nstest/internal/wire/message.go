@@ -260,6 +260,7 @@ type SocketParams struct {
 	Type     int // SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
 	Protocol int
 	V6Only   bool
+	Reuse    bool   // the address may be one that another socket has which may be shared too (SO_REUSEADDR); TCP's always may
 	Bind     []byte // raw sockaddr; nil = not bound
 	Listen   int    // backlog; 0 = not listening
 	Connect  []byte // raw sockaddr (AF_UNIX only); nil = not connected
