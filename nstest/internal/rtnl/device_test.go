@@ -213,6 +213,41 @@ func TestWatchLinksSeesALinkVanish(t *testing.T) {
 	}
 }
 
+func TestWatchLinksListsAgainWhenALinkHasComeOrGone(t *testing.T) {
+	c, _ := newNet(t)
+	second := secondConn(t, c)
+	send(t, second, func(b *Batch) {
+		b.Bridge(BridgeSpec{Name: "br", Index: 2})
+		b.Veth(VethSpec{Name: "a", Index: 3, Master: 2, Peer: VethPeer{Name: "b", Index: 4}})
+	})
+	var seen [][]int
+	changed := make(chan error, 1)
+	err := c.WatchLinks(timeout(t, 5*time.Second), func(indices []int) bool {
+		seen = append(seen, slices.Clone(indices))
+		if len(seen) == 1 {
+			go func() {
+				var set, leave, add Batch
+				for range 10 {
+					set.MTU(3, 1400)
+					set.LinkUp(3)
+					set.MTU(3, 1500)
+					set.LinkDown(3)
+				}
+				leave.link("free", 3, 0, 0, nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(0))) // which is told of as if it were deleted
+				add.Veth(VethSpec{Name: "c", Index: 5, Peer: VethPeer{Name: "d", Index: 6}})
+				changed <- errors.Join(second.Send(&set), second.Send(&leave), second.Send(&add))
+			}()
+		}
+		return slices.Contains(indices, 5) && slices.Contains(indices, 6)
+	})
+	if err := errors.Join(err, <-changed); err != nil {
+		t.Fatal(err)
+	}
+	if before := slices.IndexFunc(seen, func(l []int) bool { return slices.Contains(l, 5) || slices.Contains(l, 6) }); before != 1 {
+		t.Errorf("links that had come and gone nowhere were listed %d times, want once: %v", before, seen)
+	}
+}
+
 func TestWatchLinksSurvivesLostEvents(t *testing.T) {
 	c, _ := newNet(t)
 	second := secondConn(t, c)

@@ -12,7 +12,7 @@ import (
 
 // WatchLinks calls done with the indices of the existing links, in ascending order: at once, and again after every change,
 // until it returns true or ctx ends. It does not poll: it subscribes to link events (RTNLGRP_LINK) for its duration, and
-// each event, or the loss of some (ENOBUFS), leads to a new list.
+// an event of a link that has come or gone, or the loss of some (ENOBUFS), leads to a new list.
 //
 // A device leaves the list while the kernel is still taking it apart under the rtnl lock; whatever takes that lock
 // afterwards, such as a message of Send, finds it gone. Nothing else can use c meanwhile.
@@ -51,9 +51,9 @@ func (c *Conn) WatchLinks(ctx context.Context, done func(indices []int) bool) (e
 		if done(indices) {
 			return nil
 		}
-		for first := true; ; first = false { // one event, or those that have come since the list was begun
+		for { // to an event that counts, and those that have come since
 			var n int
-			if first && !c.dirty {
+			if !c.dirty {
 				n, err = c.receive(ctx, *p)
 			} else {
 				n, err = c.receiveOnce(*p, false)
@@ -68,7 +68,7 @@ func (c *Conn) WatchLinks(ctx context.Context, done func(indices []int) bool) (e
 			if err != nil {
 				return fmt.Errorf("watch links: %w", err)
 			}
-			if _, err := eachMessage((*p)[:n], func(m message) bool { c.noteEvent(m); return false }); err != nil {
+			if _, err := eachMessage((*p)[:n], func(m message) bool { c.noteChange(m, indices); return false }); err != nil {
 				return fmt.Errorf("watch links: %w", err)
 			}
 		}
@@ -76,6 +76,21 @@ func (c *Conn) WatchLinks(ctx context.Context, done func(indices []int) bool) (e
 			return fmt.Errorf("watch links: %w", err)
 		}
 	}
+}
+
+// noteChange is noteEvent where only another list counts. A port that leaves its bridge is told of as if its device had gone
+// (AF_BRIDGE), and the events of a dying namespace are mostly of that sort.
+func (c *Conn) noteChange(m message, listed []int) {
+	if len(m.payload) < unix.SizeofIfInfomsg {
+		c.noteEvent(m)
+		return
+	}
+	link := nl.DeserializeIfInfomsg(m.payload)
+	_, known := slices.BinarySearch(listed, int(link.Index))
+	if known == (m.kind == unix.RTM_NEWLINK) || m.kind == unix.RTM_DELLINK && link.Family == unix.AF_BRIDGE {
+		return
+	}
+	c.noteEvent(m)
 }
 
 func (c *Conn) membership(option int) error {
