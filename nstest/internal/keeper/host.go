@@ -104,7 +104,8 @@ func (h *host) boot(made pid1.Ran, zone *names.Zone) error {
 	if err != nil {
 		return err
 	}
-	return h.settle(p, zone)()
+	h.route = p.route
+	return h.serve(p, zone)
 }
 
 // attach plugs cables into the host and returns when frames pass through them.

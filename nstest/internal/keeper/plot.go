@@ -28,7 +28,8 @@ type plot struct {
 const socketsOfHost = 3
 
 // sockets appends to p what makes the sockets that the keeper works with, inside a host: one for netlink and two for
-// DNS. The loopback device must be up for these.
+// DNS. The loopback device must be up for these. They block until somebody uses them: one that does not is registered with
+// the runtime's poller for every file that it is on its way, and wakes it each time.
 func sockets(p *pid1.Program, sysctls []sysctl) {
 	ifreq := make([]byte, 40)
 	copy(ifreq, "lo")
@@ -44,13 +45,13 @@ func sockets(p *pid1.Program, sysctls []sysctl) {
 
 	pin(p, sysctls)
 	pin(p, []sysctl{deaf})
-	p.Return(p.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE))
-	udp := p.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	p.Return(p.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE))
+	udp := p.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	p.Call("set lo up", unix.SYS_IOCTL, udp.Arg(), pid1.Int(unix.SIOCSIFFLAGS), p.Bytes(ifreq))
 	reuse(udp)
 	p.BindSocket(udp, addr)
 	p.Return(udp)
-	tcp := p.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	tcp := p.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	reuse(tcp)
 	p.BindSocket(tcp, addr)
 	p.Call("listen", unix.SYS_LISTEN, tcp.Arg(), pid1.Int(64))
@@ -193,9 +194,15 @@ func (e *environment) vacant(ctx context.Context) *plot {
 
 // settle makes the plot the host's. Names are served in it once serving has returned, without an error.
 func (h *host) settle(p *plot, zone *names.Zone) (serving func() error) {
-	h.route = p.route
 	var work sync.WaitGroup
 	var err error
-	work.Go(func() { h.dns, err = names.Serve(zone, h.name, p.udp, p.tcp) })
+	h.route = p.route
+	work.Go(func() { err = h.serve(p, zone) })
 	return func() error { work.Wait(); return err }
+}
+
+// serve has names served in the host.
+func (h *host) serve(p *plot, zone *names.Zone) (err error) {
+	h.dns, err = names.Serve(zone, h.name, p.udp, p.tcp)
+	return err
 }

@@ -22,9 +22,10 @@ var (
 	ErrTooLarge = errors.New("message too large")
 )
 
-// Pair returns the two ends of a new stream socket (socketpair(2)), close-on-exec and nonblocking.
+// Pair returns the two ends of a new stream socket (socketpair(2)), close-on-exec. They block until somebody makes
+// connections of them: the runtime's poller is not woken for the files that they are until then.
 func Pair() (a, b *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make socket pair: %w", err)
 	}
