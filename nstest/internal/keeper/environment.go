@@ -227,12 +227,30 @@ func (e *environment) close() error {
 	for _, n := range networks {
 		e.server.pool.Put(n.lan)
 	}
-	if e.root != nil {
-		errs = append(errs, e.root.Close())
-	}
+	errs = append(errs, e.leaveRoot())
 	errs = append(errs, e.release())
 	e.closeErr = errors.Join(errs...)
 	return e.closeErr
+}
+
+// leaveRoot lets go of the root, in which no process is left. The kernel waits twice for every processor before an overlay
+// is gone (kern_unmount_array), which nobody can see: close does not wait for that. It does where the directories are
+// somebody's, who may go on to unmount what they lie on.
+func (e *environment) leaveRoot() error {
+	if e.root == nil {
+		return nil
+	}
+	if e.params.Root != "" || len(e.params.Layers) > 0 || len(e.params.Shared) > 0 {
+		return e.root.Close()
+	}
+	e.server.leaving.RLock()
+	go func() {
+		defer e.server.leaving.RUnlock()
+		if err := e.root.Close(); err != nil {
+			fmt.Fprintf(os.Stderr, "keeper: close root of environment %s: %v\n", e.name(), err)
+		}
+	}()
+	return nil
 }
 
 // host finds a host by name.

@@ -103,8 +103,9 @@ type server struct {
 	pool    *lan.Pool
 	spare   spare
 	sysctls []sysctl
-	lending sync.Mutex // held while a device of the machine changes hands
-	null    *os.File   // /dev/null, the standard input, output and error of inits
+	lending sync.Mutex   // held while a device of the machine changes hands
+	leaving sync.RWMutex // read-locked for each root that is closed though its environment has ended
+	null    *os.File     // /dev/null, the standard input, output and error of inits
 	door    *door.Keeper
 	list    list // of the environments that somebody has asked for
 }
@@ -129,6 +130,8 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	case wire.MethodOpen:
 	case wire.MethodTrim:
 		s.spare.drop()
+		s.leaving.Lock() // nothing is left when this is answered
+		defer s.leaving.Unlock()
 		return wire.Reply{}, nil
 	case wire.MethodScratch:
 		return answer(req, func(p wire.ScratchParams) (any, []*os.File, error) {
