@@ -222,11 +222,14 @@ func (b *builder) exit(e bundle.Event, i Item) {
 	b.put(i)
 }
 
+// outOfMemory is what the end of a process has that was killed for lack of it.
+const outOfMemory = " (out of memory)"
+
 // ending is how a process has ended.
 func ending(e bundle.Event) (Level, string) {
 	switch {
 	case e.OOM:
-		return Bad, strings.TrimSpace(e.State + " (out of memory)")
+		return Bad, strings.TrimSpace(e.State + outOfMemory)
 	case e.State == "" || e.State == "exit status 0":
 		return Normal, "exit status 0"
 	case strings.HasPrefix(e.State, "signal: ") && !slices.ContainsFunc([]string{"killed", "terminated", "interrupt"}, func(s string) bool { return strings.Contains(e.State, s) }):

@@ -185,6 +185,9 @@ func (f *finder) processes(events []bundle.Event) {
 			continue
 		}
 		detail := lastWords(printed[i.Process])
+		if c := f.cgroup(); c != nil && c.Limit > 0 && strings.Contains(i.Text, outOfMemory) {
+			detail = strings.TrimSuffix("memory is limited to "+size(c.Limit)+"; "+detail, "; ")
+		}
 		if killed := f.untilKilled(i); killed != "" {
 			detail = strings.TrimSuffix(killed+"; "+detail, "; ")
 		}
@@ -290,11 +293,14 @@ func (f *finder) conns() {
 
 // messages finds alerts of TLS, errors of ICMP, and answers of HTTP servers that have failed.
 func (f *finder) messages() {
+	certificates := map[int]string{} // the last one before, by connection
 	for n, i := range f.a.Items {
 		switch {
+		case i.Kind == TLS && i.Conn != 0 && strings.HasPrefix(i.Text, traffic.Certificate):
+			certificates[i.Conn] = "of " + i.Host + ": " + i.Text
 		case i.Level != Bad:
 		case i.Kind == TLS:
-			f.seen(Bad, n, fmt.Sprintf("TLS %s: %s → %s", i.Text, i.Host, i.To), "")
+			f.seen(Bad, n, fmt.Sprintf("TLS %s: %s → %s", i.Text, i.Host, i.To), certificates[i.Conn])
 		case i.Kind == ICMP && i.Conn == 0:
 			f.seen(Odd, n, fmt.Sprintf("%s: %s → %s", i.Text, i.Host, i.To), "")
 		case i.Kind == HTTP && serverFailed(i.Text):

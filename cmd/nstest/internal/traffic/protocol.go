@@ -44,7 +44,7 @@ func clip(b []byte) string {
 	return text
 }
 
-// handshake is what the records of TLS say with which a segment begins: hellos, and alerts that are not encrypted.
+// handshake is what the records of TLS say with which a segment begins: hellos, and certificates and alerts that are not encrypted.
 func handshake(b []byte) []message {
 	var out []message
 	for len(b) >= 5 && b[1] == 3 && b[2] <= 4 && len(out) < 8 {
@@ -55,6 +55,9 @@ func handshake(b []byte) []message {
 			out = append(out, message{kind: TLS, text: clientHello(record[4:])})
 		case b[0] == 22 && len(record) > 4 && record[0] == 2:
 			out = append(out, message{kind: TLS, text: "ServerHello"})
+			out = append(out, certificate(behind(record))...)
+		case b[0] == 22 && len(record) > 4 && record[0] == 11:
+			out = append(out, certificate(record)...)
 		case b[0] == 21 && size == 2 && len(record) == 2:
 			out = append(out, message{kind: TLS, text: "alert " + strings.ReplaceAll(alert(record[1]), "_", " "), bad: record[1] != 0})
 		case b[0] < 20 || b[0] > 23:
