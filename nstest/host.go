@@ -238,11 +238,15 @@ func (h *Host) mayJoin() error {
 // DialContext connects to an address as a process in the host would; names resolve there. Networks are those of
 // net.Dialer: tcp, udp, unix and their variants. The connection may be used from any goroutine. Where a name has
 // addresses of both families they are tried as RFC 8305 says.
+//
+// Whoever dials closes the connection, as with net.Dialer: the end of the host or of the environment does not. Until then the host's
+// network namespace stays, empty, and a Read may wait for ever, as the kernel tells nobody of such an end.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return h.dialer.DialContext(ctx, network, address)
 }
 
-// Listen listens inside the host, as net.Listen does.
+// Listen listens inside the host, as net.Listen does. Whoever listens closes the listener: see DialContext. What Serve and Handle are
+// given ends with the host.
 //
 // A Unix socket with an abstract name is the host's alone, and so is one with a path below its own /run or /tmp. One with
 // another path can be reached from every host that has that path in its tree.
