@@ -32,6 +32,7 @@ type Env struct {
 	held     sync.Map // the tests after whose failure somebody was asked to look at it
 	mu       sync.Mutex
 	hosts    map[string]*Host
+	removed  map[string]uint64 // the numbers of the last ones of these names
 	routers  map[string]*Router
 	networks map[string]*Network
 	closed   atomic.Bool
@@ -143,7 +144,10 @@ func openWith(ctx context.Context, params wire.OpenParams, tb TB) (_ *Env, insid
 
 // newEnv is the environment at the other end of conn, of which the keeper has told this.
 func newEnv(conn *wire.Client, info wire.OpenResult, tb TB) *Env {
-	e := &Env{name: info.Name, conn: conn, info: info, leave: func() {}, tb: tb, hosts: map[string]*Host{}, routers: map[string]*Router{}, networks: map[string]*Network{}}
+	e := &Env{
+		name: info.Name, conn: conn, info: info, leave: func() {}, tb: tb,
+		hosts: map[string]*Host{}, removed: map[string]uint64{}, routers: map[string]*Router{}, networks: map[string]*Network{},
+	}
 	e.self = newHost(e, info.Self)
 	e.hosts["self"] = e.self
 	if n := info.Network; n.Name != "" {
@@ -357,14 +361,18 @@ func (e *Env) inventory() (r wire.InventoryResult) {
 	return r
 }
 
-// known is the one Host for what the keeper has told.
+// known is the one Host for what the keeper has told. Meanwhile the host may have been removed, and made again.
 func (e *Env) known(r wire.HostResult) *Host {
 	k := strings.ToLower(r.Name)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.hosts[k] == nil {
-		e.hosts[k] = newHost(e, r)
+	switch h := e.hosts[k]; {
+	case h != nil && h.number >= r.Number:
+		return h
+	case r.Number <= e.removed[k]:
+		return newHost(e, r)
 	}
+	e.hosts[k] = newHost(e, r)
 	return e.hosts[k]
 }
 
@@ -410,9 +418,13 @@ func (e *Env) RemoveHost(name string) error {
 		return wrap("remove host", e.name, name, err)
 	}
 	e.mu.Lock()
-	h := e.hosts[strings.ToLower(name)]
-	delete(e.hosts, strings.ToLower(name))
-	delete(e.routers, strings.ToLower(name))
+	k := strings.ToLower(name)
+	h := e.hosts[k]
+	delete(e.hosts, k)
+	delete(e.routers, k)
+	if h != nil {
+		e.removed[k] = h.number
+	}
 	e.mu.Unlock()
 	if h == nil {
 		return nil

@@ -102,6 +102,7 @@ func (c HostConfig) params(ctx context.Context) (wire.HostParams, error) {
 type Host struct {
 	env    *Env
 	name   string
+	number uint64 // wire.HostResult.Number
 	dialer *dial.Dialer
 
 	changing sync.Mutex // held while the links are changed
@@ -112,7 +113,7 @@ type Host struct {
 }
 
 func newHost(e *Env, r wire.HostResult) *Host {
-	h := &Host{env: e, name: r.Name}
+	h := &Host{env: e, name: r.Name, number: r.Number}
 	for _, l := range r.Links {
 		h.links = append(h.links, &Link{host: h, info: l})
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"testing"
+
+	"github.com/hermetic-go/nstest/nstest/internal/wire"
 )
 
 func hostNames(list []*Host) (names []string) {
@@ -63,6 +65,26 @@ func TestHostsAndNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	check([]string{"self", "gw", "Web"}, []string{"lan", "zone", "area"})
+	again, err := env.AddHost(HostConfig{Name: "db", Networks: []Attachment{{Network: "zone"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := guest.FindHost("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Addr() != again.Addr() || guest.Hosts()[1] != found || env.Hosts()[1] != again || again.Addr() == hosts[1].Addr() {
+		t.Errorf("one that was made again is at %s, and was at %s: found at %s", again.Addr(), hosts[1].Addr(), found.Addr())
+	}
+	if env.known(wire.HostResult{Name: "db", Number: hosts[1].number}) != again {
+		t.Error("what was told of the first one comes late, and takes the place of the second")
+	}
+	if err := env.RemoveHost("db"); err != nil {
+		t.Fatal(err)
+	}
+	if env.known(wire.HostResult{Name: "db", Number: again.number}); env.hosts["db"] != nil {
+		t.Error("what was told of one that is removed comes late, and brings it back")
+	}
 	if err := env.Close(); err != nil {
 		t.Fatal(err)
 	}

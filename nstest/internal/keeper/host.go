@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hermetic-go/nstest/nstest/internal/firewall"
 	"github.com/hermetic-go/nstest/nstest/internal/lan"
@@ -26,10 +27,11 @@ import (
 // A host is a network namespace with an init and what hangs on it. The environment's own host has the environment's
 // init.
 type host struct {
-	name  string
-	own   rootfs.Own
-	agent *pid1.Agent // leads to the init; awake has it where parent is not nil
-	child *pid1.Child // the init; nil for the environment's own
+	name   string
+	serial uint64 // wire.HostResult.Number
+	own    rootfs.Own
+	agent  *pid1.Agent // leads to the init; awake has it where parent is not nil
+	child  *pid1.Child // the init; nil for the environment's own
 
 	parent *pid1.Agent // forks the init when it is needed; nil for a host that was made with one
 	waking sync.Mutex  // guards agent and child where parent is not nil, and asleep
@@ -69,14 +71,17 @@ func addresses(cables []*cable) []netip.Addr {
 
 func (c *cable) name() string { return fmt.Sprintf("eth%d", c.index-2) }
 
+// hosts is how many there have been.
+var hosts atomic.Uint64
+
 func newHost(name string, agent *pid1.Agent) *host {
-	return &host{name: name, agent: agent, looking: make(chan struct{}, 1)}
+	return &host{name: name, serial: hosts.Add(1), agent: agent, looking: make(chan struct{}, 1)}
 }
 
 func (h *host) result() wire.HostResult {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := wire.HostResult{Name: h.name}
+	r := wire.HostResult{Name: h.name, Number: h.serial}
 	for _, c := range h.cables {
 		r.Links = append(r.Links, c.result())
 	}

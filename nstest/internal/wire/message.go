@@ -183,8 +183,9 @@ type Attachment struct {
 
 // HostResult is a host as it was made.
 type HostResult struct {
-	Name  string
-	Links []LinkResult
+	Name   string
+	Number uint64 // of the keeper's hosts: a later one of the same name has a greater one
+	Links  []LinkResult
 }
 
 // LinkResult is one cable of a host as it was made.
