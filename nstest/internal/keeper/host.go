@@ -71,8 +71,7 @@ func addresses(cables []*cable) []netip.Addr {
 
 func (c *cable) name() string { return fmt.Sprintf("eth%d", c.index-2) }
 
-// hosts is how many there have been.
-var hosts atomic.Uint64
+var hosts atomic.Uint64 // how many there have been
 
 func newHost(name string, agent *pid1.Agent) *host {
 	return &host{name: name, serial: hosts.Add(1), agent: agent, looking: make(chan struct{}, 1)}

@@ -26,10 +26,11 @@ type Capture struct {
 	Omitted  int       // how many sightings of packets, from the beginning of the file, were too many
 	Err      error     // why the file was not read to its end; nil if it was
 
-	owners map[netip.Addr]string
-	macs   map[[6]byte]bool // of hosts
-	tables int              // bytes that are left for those of HPACK
-	ended  int              // of Conns: those of HTTP/2 that were over when there was no room for another one
+	owners  map[netip.Addr]string
+	macs    map[[6]byte]bool // of hosts
+	tables  int              // bytes that are left for those of HPACK
+	ended   int              // of Conns: how many were asked for their room when there was none for another one of HTTP/2
+	refused int              // how often none had any
 }
 
 // maxSightings is how many packets of the file are remembered, the last ones. A variable for the test.

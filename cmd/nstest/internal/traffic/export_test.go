@@ -14,6 +14,13 @@ func SetMaxTables(n int) (restore func()) {
 	return func() { maxTables = old }
 }
 
+// SetAgain changes after how many connections without room the first ones are asked for theirs again, until restore.
+func SetAgain(n int) (restore func()) {
+	old := again
+	again = n
+	return func() { again = old }
+}
+
 // ReadHTTP2 reads what a client and a server say, by turns in so many bytes, of which some are missing after so many.
 func ReadHTTP2(client, server []byte, missing, after, size int) (messages int) {
 	room := maxTables

@@ -44,6 +44,9 @@ func (c *Capture) hear(conn *Conn, s *http2Side) func(missing int, data []byte, 
 	}
 }
 
+// again is after how many connections without room those are looked at again that had not ended. A variable for the test.
+var again = 1000
+
 // newHTTP2 is newHTTP2 with the room that there is when the first ones have ended that can have.
 func (c *Capture) newHTTP2() *http2Conn {
 	h := newHTTP2(&c.tables)
@@ -51,6 +54,11 @@ func (c *Capture) newHTTP2() *http2Conn {
 		if conn := c.Conns[c.ended]; conn.State == Closed || conn.State == Reset {
 			c.endHTTP2(conn)
 			h = newHTTP2(&c.tables)
+		}
+	}
+	if h == nil {
+		if c.refused++; c.refused%again == 0 {
+			c.ended = 0
 		}
 	}
 	return h

@@ -304,9 +304,10 @@ func at(port uint16, segments []plant.Segment) (list []plant.Segment) {
 func TestHTTP2OfManyConnections(t *testing.T) {
 	const tables = 2 * 4096 // of a connection
 	t.Cleanup(traffic.SetMaxTables(2 * tables))
+	t.Cleanup(traffic.SetAgain(1))
 	said := whole(speak(t, func(http.ResponseWriter, *http.Request) {}, ask(t, "/x")))
-	over := append(slices.Clone(said),
-		plant.Segment{From: "a", To: "b", FromPort: 40000, ToPort: 80, Flags: "R", Seq: 1 << 20})
+	reset := []plant.Segment{{From: "a", To: "b", FromPort: 40000, ToPort: 80, Flags: "R", Seq: 1 << 20}}
+	over := slices.Concat(said, reset)
 	const unread = "a HTTP/2 that is not read: there are too many such connections at a time"
 	for _, c := range []struct {
 		segments []plant.Segment
@@ -318,6 +319,7 @@ func TestHTTP2OfManyConnections(t *testing.T) {
 		{slices.Concat(at(1, over), at(2, said), at(3, said)), 3, false},
 		{slices.Concat(at(1, over), at(2, said), at(3, said), at(4, said)), 3, true},
 		{slices.Concat(at(1, said), at(2, over), at(3, over), at(4, over), at(5, over)), 5, false},
+		{slices.Concat(at(1, said), at(2, said), at(3, said), at(1, reset), at(4, said)), 3, true}, // one that was open when it was asked
 	} {
 		got := heard(t, c.segments)
 		read := 0

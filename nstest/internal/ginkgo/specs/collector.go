@@ -10,7 +10,8 @@ import (
 const deferredPercent = 400
 
 // deferCollection has the garbage collector of a twin wait longer before it runs for the first time, which would be while the tree
-// is being constructed. From then on all is as the user has set it.
+// is being constructed. From then on all is as the user has set it; before, debug.SetGCPercent returns deferredPercent, and a user
+// who sets that very one has the usual one again.
 func deferCollection() {
 	usual := debug.SetGCPercent(deferredPercent)
 	if usual < 0 || usual >= deferredPercent {

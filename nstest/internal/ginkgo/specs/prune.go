@@ -64,7 +64,7 @@ func (l *layout) location(c unsafe.Pointer) *types.CodeLocation {
 	return (*types.CodeLocation)(unsafe.Add(c, l.Location))
 }
 
-// keep takes out of the container that is constructed what is in it already and f does not want.
+// keep takes out of the container that is constructed those of its nodes that are known and f does not want.
 func (l *layout) keep(f func(*node) bool) {
 	if l == nil {
 		return

@@ -15,7 +15,7 @@ import (
 
 // spares are twins that wait for a job: started while a spec runs, so that the next one need not wait for its own. A
 // spare that something in the suite's process might have made stale is dropped, so that a spec cannot tell it from one
-// that was started for it.
+// that was started for it, but by what the bodies of its containers may have seen while the spec before was running.
 type spares struct {
 	original *original
 	limit    int // 0 or 1

@@ -36,7 +36,7 @@ type node struct {
 	ginkgo unsafe.Pointer // Ginkgo's, of a spec that may be the job's
 }
 
-// tree is the tree of this process, without nodes that report. Ginkgo constructs it on one goroutine.
+// tree is the tree of this process, without nodes that report. One goroutine at a time constructs it.
 var tree = newTree()
 
 type nodes struct {
