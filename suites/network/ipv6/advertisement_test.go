@@ -250,7 +250,7 @@ var _ = Describe("a router that advertises itself", func() {
 		Eventually(defaultRoutes).WithArguments(host).Should(ConsistOf(linkLocal.String()))
 		Expect(router.Advertise()).To(Succeed())
 		Eventually(defaultRoutes).WithArguments(host).Should(BeEmpty())
-		Expect(addresses(host)).To(ConsistOf(own(prefix, host).String() + "/64"))
+		Eventually(addresses).WithArguments(host).Should(ConsistOf(own(prefix, host).String() + "/64"))
 	})
 
 	DescribeTable("refuses what cannot be", func(ad nstest.Advertisement, reason string) {
