@@ -81,12 +81,7 @@ func TestBundleWithoutFilesForPackets(t *testing.T) {
 	if err := env.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var hosts []string
-	for _, e := range events(t, b.Path()) {
-		if e.Kind == record.KindHost {
-			hosts = append(hosts, e.Host)
-		}
-	}
+	hosts := hostsIn(t, b.Path())
 	if want := []string{"self", "web", "db"}; !slices.Equal(hosts, want) {
 		t.Errorf("hosts %q, want %q", hosts, want)
 	}

@@ -57,17 +57,6 @@ func TestRecordOfPackets(t *testing.T) {
 	defer env.Close()
 	const size = 64 << 10
 	recorded(t, env, dir, wire.RecordParams{Limit: 1 << 20, Packets: size})
-	send := func(from *Host, to *Host, text string) {
-		t.Helper()
-		conn, err := from.DialContext(context.Background(), "udp4", net.JoinHostPort(to.Addr().String(), "5000"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	var hosts [2]*Host
 	for i, name := range []string{"a", "b"} {
 		if hosts[i], err = env.AddHost(HostConfig{Name: name}); err != nil {
@@ -80,7 +69,7 @@ func TestRecordOfPackets(t *testing.T) {
 	}
 	var want []string
 	for i := range 300 {
-		send(hosts[0], hosts[1], fmt.Sprintf("%-1000d", i))
+		sendTo(t, hosts[0], hosts[1], fmt.Sprintf("%-1000d", i))
 		want = append(want, fmt.Sprint("a/eth0 ", i), fmt.Sprint("b/eth0 ", i))
 	}
 	if _, err := env.AddNetwork(NetworkConfig{Name: "later", NoIPv6: true}); err != nil {

@@ -65,6 +65,17 @@ func events(t *testing.T, dir string) []record.Event {
 	return list
 }
 
+// hostsIn are the hosts that were made, by the events.
+func hostsIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	for _, e := range events(t, dir) {
+		if e.Kind == record.KindHost {
+			names = append(names, e.Host)
+		}
+	}
+	return names
+}
+
 // brief is an event without what is different each time.
 func brief(e record.Event) string {
 	text := string(e.Kind)
@@ -361,12 +372,7 @@ func TestRecordWaitsForItsFiles(t *testing.T) {
 		if !late {
 			continue
 		}
-		var got []string
-		for _, e := range events(t, dir) {
-			if e.Kind == record.KindHost {
-				got = append(got, e.Host)
-			}
-		}
+		got := hostsIn(t, dir)
 		if want := []string{"self", "a", "b", "c"}; !slices.Equal(got, want) {
 			t.Errorf("hosts %q, want %q", got, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
 	"github.com/hermetic-go/nstest/nstest/internal/wire"
 	"golang.org/x/sys/unix"
@@ -317,7 +318,7 @@ func (e *environment) join(name string) ([]*os.File, error) {
 	if h.child != nil {
 		pidfd = h.child.PIDFD
 	}
-	if endsWithin(int(pidfd.Fd()), 0) {
+	if ns.EndsWithin(int(pidfd.Fd()), 0) {
 		return nil, pid1.ErrGone
 	}
 	fd, err := unix.FcntlInt(pidfd.Fd(), unix.F_DUPFD_CLOEXEC, 0)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"golang.org/x/sys/unix"
 )
 
@@ -71,7 +72,7 @@ func (b *broom) kill(link, id string) error {
 	if !isWithin(link, id) {
 		return unix.Close(fd)
 	}
-	if endsWithin(fd, 0) { // one that nobody has waited for is in its user namespace still
+	if ns.EndsWithin(fd, 0) { // one that nobody has waited for is in its user namespace still
 		reap(pid)
 		return unix.Close(fd)
 	}
@@ -89,20 +90,11 @@ func (b *broom) kill(link, id string) error {
 // rest waits for those that were killed.
 func (b *broom) rest() {
 	for _, m := range b.dying {
-		endsWithin(m.fd, lookAgain)
+		ns.EndsWithin(m.fd, lookAgain)
 		_ = unix.Close(m.fd)
 		reap(m.pid)
 	}
 	b.dying = nil
-}
-
-// endsWithin reports whether all threads of a process have ended, within so many milliseconds.
-func endsWithin(fd, wait int) bool {
-	for {
-		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, wait); !errors.Is(err, unix.EINTR) {
-			return n > 0
-		}
-	}
 }
 
 // reap reaps an orphan, which is ours; others are reaped by their parents, or become ours when these have ended.

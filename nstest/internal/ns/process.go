@@ -123,11 +123,14 @@ func (p *Process) Kill() error {
 }
 
 // Ended tells whether the process has ended, whether or not it was waited for.
-func (p *Process) Ended() bool {
-	fds := []unix.PollFd{{Fd: int32(p.PIDFD.Fd()), Events: unix.POLLIN}}
+func (p *Process) Ended() bool { return EndsWithin(int(p.PIDFD.Fd()), 0) }
+
+// EndsWithin reports whether all threads of the process behind a pidfd have ended within so many milliseconds.
+func EndsWithin(pidfd, milliseconds int) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for {
 		// A signal of the runtime's that comes at this moment is an answer too, of poll(2), whatever its timeout.
-		if n, err := unix.Poll(fds, 0); err != unix.EINTR {
+		if n, err := unix.Poll(fds, milliseconds); err != unix.EINTR {
 			return n != 0
 		}
 	}
