@@ -158,6 +158,15 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// The spare process does construct the container of the next spec, while the one before runs.
+func TestASpareConstructsAhead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if out, code := whole.Run(t, []string{"AHEAD=" + dir}, "-test.run=^TestWhole$", "-ginkgo.no-color", "-ginkgo.focus=has number 0$"); code != 0 || !strings.Contains(out, "1 Passed") {
+		t.Errorf("exit status %d:\n%s", code, out)
+	}
+}
+
 // What is prepared ahead changes nothing.
 func TestWithoutSpares(t *testing.T) {
 	soak(t)

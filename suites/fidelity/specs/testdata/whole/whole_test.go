@@ -90,3 +90,23 @@ var _ = Describe("a big container", Label("big"), func() {
 	specs("big", 150)
 	AfterEach(func() { GinkgoWriter.Println("after each") })
 })
+
+// With AHEAD, a directory, there is a container whose first spec waits until a third process has constructed it: the suite's has,
+// its own has, and the one for the next spec.
+func init() {
+	dir := os.Getenv("AHEAD")
+	if dir == "" {
+		return
+	}
+	shared := nstest.Config{Shared: []nstest.Shared{{Path: dir, AllowHostRoot: true}}}
+	Describe("a container that is constructed ahead", Label("ahead"), nstest.With(shared), func() {
+		f, err := os.CreateTemp(dir, "constructed")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(f.Close()).To(Succeed())
+		for i := range 100 {
+			It(fmt.Sprint("has number ", i), func() {
+				Eventually(os.ReadDir).WithArguments(dir).WithTimeout(time.Minute).Should(HaveLen(3))
+			})
+		}
+	})
+}
