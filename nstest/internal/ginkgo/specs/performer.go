@@ -21,17 +21,16 @@ import (
 
 // performer is a twin while it performs its job.
 type performer struct {
-	link     *twin.Link
-	job      *job
-	chosen   chan *job // that a job with Among has announced
-	goAhead  chan goOn
-	inside   *insides
-	differs  *differs
-	aside    atomic.Bool
-	begun    sync.Once
-	ended    sync.Once
-	synced   int // how often a synchronized suite node has run
-	previews int // goroutines that suites which were previewed have left waiting for signals
+	link    *twin.Link
+	job     *job
+	chosen  chan *job // that a job with Among has announced
+	goAhead chan goOn
+	inside  *insides
+	differs *differs
+	aside   atomic.Bool
+	begun   sync.Once
+	ended   sync.Once
+	synced  int // how often a synchronized suite node has run
 
 	settings []setting
 	shown    chan struct{} // the original has shown what it was sent
@@ -102,7 +101,6 @@ func perform(t ginkgo.GinkgoTestingT, description string, args []any) bool {
 	if p.job.Unit == "" && p.job.Among == "" { // suite nodes run only if a spec does
 		ginkgo.It("", own{}, ginkgo.Focus, func() {})
 	}
-	p.previews = awaitingSignals()
 	passed := ginkgo.RunSpecs(t, description, append(rest, suite, report)...)
 	_ = os.Unsetenv(editorIntegration)
 	p.over()
@@ -197,7 +195,7 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 		p.inside = in
 		p.mu.Unlock()
 		*in.reporter = relay{p}
-		in.leaveSignals(p.previews)
+		in.leaveSignals()
 		if p.check(tree.top, p.job.Enter[""]); p.differs != nil {
 			p.send(event{Differs: p.differs})
 			select {} // the original kills us
