@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/ns"
 	"github.com/hermetic-go/nstest/nstest/internal/pid1"
@@ -245,7 +246,7 @@ func noted(r wire.SpawnResult, files []*os.File, err error) (any, []*os.File, er
 // maxSockaddr is the size of struct sockaddr_storage.
 const maxSockaddr = 128
 
-// socket makes a socket inside a host. Nobody has it but whoever gets the reply: when he closes it, its port is free.
+// socket makes a socket inside a host. Nobody has it but whoever gets the reply: when he closes it, its port is free, or at once: see portLimit.
 func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 	h, err := e.host(s.Host)
 	if err != nil {
@@ -289,15 +290,30 @@ func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := agent.Begin(&p)
-	alone := agent.Begin(&pid1.Program{}) // which the init runs when it has closed its own copy
+	for end := time.Now().Add(portLimit); ; {
+		files, err := alone(agent, &p)
+		var ce *pid1.CallError
+		switch {
+		case !errors.As(err, &ce):
+			return files, err
+		case ce.Errno != unix.EADDRINUSE || time.Now().After(end):
+			return nil, &wire.Error{Step: ce.Name, Errno: uint32(ce.Errno)}
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// portLimit bounds the wait for a port that somebody has. His socket may be closed already: each process that we fork has a
+// copy of our files until it executes the init, also of sockets that are on their way to their owners.
+const portLimit = 100 * time.Millisecond
+
+// alone runs p, and returns its files when the init has closed its own copies.
+func alone(agent *pid1.Agent, p *pid1.Program) ([]*os.File, error) {
+	made := agent.Begin(p)
+	closed := agent.Begin(&pid1.Program{})
 	files, err := made()
-	_, gone := alone()
-	var ce *pid1.CallError
-	switch {
-	case errors.As(err, &ce):
-		return nil, &wire.Error{Step: ce.Name, Errno: uint32(ce.Errno)}
-	case err == nil && gone != nil:
+	_, gone := closed()
+	if err == nil && gone != nil {
 		return nil, errors.Join(gone, closeAll(files))
 	}
 	return files, err
