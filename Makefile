@@ -4,6 +4,8 @@ GO       ?= go
 GOTEST   ?= $(GO) test
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PACKAGES := ./...
+# Packages that are tested at a time: tests wait more than they compute.
+JOBS     ?= $(shell n=$$(nproc); echo $$((n > 4 ? n : 4)))
 
 .PHONY: all vet lint test demo soak bench cover
 
@@ -17,8 +19,8 @@ lint:
 
 # Everything that has to pass before a commit, in at most six minutes.
 test:
-	$(GOTEST) -timeout 6m $(PACKAGES)
-	$(GOTEST) -timeout 6m -race -short ./nstest/... ./suites/smoke/... ./suites/hermetic/...
+	$(GOTEST) -p $(JOBS) -timeout 6m $(PACKAGES)
+	$(GOTEST) -p $(JOBS) -timeout 6m -race -short ./nstest/... ./suites/smoke/... ./suites/hermetic/...
 
 # A look at what the framework does.
 demo:

@@ -46,6 +46,7 @@ part repeat 3 $GOTEST -count 1 -timeout 5m ./suites/mutation
 part $GOTEST -count 1 -timeout 20m ./suites/fidelity/... ./suites/failure/...
 part env NSTEST_SPARES=0 $GOTEST -count 1 -timeout 10m ./suites/hermetic/...
 part env NSTEST_INIT=go CGO_ENABLED=0 $GOTEST -count 1 -timeout 10m ./suites/smoke/... # a dynamic one finds no linker in other roots
+part $GOTEST -count 1 -run TestConformNeedsOneFile ./cmd/nstest # of a program without cgo
 part go test -run '^$' -fuzz FuzzServe -fuzztime 60s ./nstest/internal/wire
 part go test -run '^$' -fuzz FuzzTranslate -fuzztime 30s ./nstest/internal/translate
 part go run github.com/onsi/ginkgo/v2/ginkgo -p $networks ./suites/network/segments
