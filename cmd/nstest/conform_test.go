@@ -13,8 +13,7 @@ import (
 )
 
 // The program is enough, without the go command, for root and for an ordinary user; and without libraries, if it was built without
-// cgo, as in the soak. Specs may run what
-// is on the machine.
+// cgo, as in the soak. Specs may run what is on the machine.
 func TestConformNeedsOneFile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("building the program takes long")

@@ -166,13 +166,14 @@ func (c *cable) result() wire.LinkResult {
 	return l
 }
 
-// configure appends to msgs what gives the host's end its addresses.
+// configure appends to msgs what gives the host's end its addresses. It is up first: a device that goes up has IPv6 make the
+// routes of its addresses anew, from memory that must not be waited for, and drop an address for which there is none.
 func (c *cable) configure(msgs *rtnl.Batch) {
 	msgs.AddrGenNone(c.index) // the kernel's own link-local address would be tentative for a second
+	msgs.LinkUp(c.index)
 	for _, a := range c.prefixes() {
 		msgs.AddAddr(c.index, a)
 	}
-	msgs.LinkUp(c.index)
 }
 
 func (c *cable) has(a netip.Addr) bool {

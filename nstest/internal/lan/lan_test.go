@@ -107,9 +107,9 @@ func (h *host) configure() error {
 	var b rtnl.Batch
 	b.LinkUp(1)
 	b.AddrGenNone(2)
+	b.LinkUp(2)
 	b.AddAddr(2, netip.PrefixFrom(h.v4, 24))
 	b.AddAddr(2, netip.PrefixFrom(h.v6, 64))
-	b.LinkUp(2)
 	return h.conn.Send(&b)
 }
 
