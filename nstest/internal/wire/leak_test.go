@@ -19,10 +19,6 @@ func checkLeaks(t testing.TB) {
 	b.Close()
 	before, goroutines := openFDs(t), runtime.NumGoroutine()
 	t.Cleanup(func() {
-		after := openFDs(t)
-		if slices.ContainsFunc(after, func(f string) bool { return !slices.Contains(before, f) }) { // a collection may close those of before
-			t.Errorf("file descriptors before %v, after %v", before, after)
-		}
 		deadline := time.Now().Add(30 * time.Second)
 		for runtime.NumGoroutine() > goroutines && time.Now().Before(deadline) {
 			runtime.Gosched() // one that has ended is counted until it was scheduled for the last time
@@ -30,6 +26,10 @@ func checkLeaks(t testing.TB) {
 		if n := runtime.NumGoroutine(); n > goroutines {
 			stacks := make([]byte, 64<<10)
 			t.Errorf("%d goroutines before, %d after:\n%s", goroutines, n, stacks[:runtime.Stack(stacks, true)])
+		}
+		after := openFDs(t)                                                                         // one that is written to is closed by who writes
+		if slices.ContainsFunc(after, func(f string) bool { return !slices.Contains(before, f) }) { // a collection may close those of before
+			t.Errorf("file descriptors before %v, after %v", before, after)
 		}
 	})
 }
