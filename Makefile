@@ -6,6 +6,8 @@ LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 PACKAGES := ./...
 # Packages that are tested at a time: tests wait more than they compute.
 JOBS     ?= $(shell n=$$(nproc); echo $$((n > 4 ? n : 4)))
+# Those that take longest, to be begun first: the others run beside them.
+LONG     := ./suites/fidelity/specs ./suites/failure ./cmd/nstest/... ./suites/microservices/shop ./suites/robustness
 
 .PHONY: all vet lint test demo soak bench cover
 
@@ -19,8 +21,8 @@ lint:
 
 # Everything that has to pass before a commit, in at most six minutes.
 test:
-	$(GOTEST) -p $(JOBS) -timeout 6m $(PACKAGES)
-	$(GOTEST) -p $(JOBS) -timeout 6m -race -short ./nstest/... ./suites/smoke/... ./suites/hermetic/...
+	$(GOTEST) -p $(JOBS) -timeout 6m $(LONG) $(PACKAGES)
+	$(GOTEST) -p $(JOBS) -timeout 6m -race -short ./nstest ./nstest/internal/lan ./nstest/... ./suites/smoke/... ./suites/hermetic/...
 
 # A look at what the framework does.
 demo:
