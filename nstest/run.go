@@ -89,7 +89,7 @@ func RunWith(t *testing.T, cfg Config, f func(t *testing.T, env *Env)) {
 		return
 	}
 	start := func(p twin.Plan, collect func(gotest.OpenRoot) error) (*twin.Twin, error) {
-		return startTwin(context.Background(), "test", cfg, func(env *Env, rec *recording) twin.Plan {
+		return startTwin(context.Background(), "test", false, cfg, func(env *Env, rec *recording) twin.Plan {
 			p.Test = cfg.Name
 			p.Collect = func(failed string) error { return errors.Join(collect(env.root), rec.collect(failed)) }
 			return p

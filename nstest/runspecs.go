@@ -83,7 +83,7 @@ var InProcess = specs.InProcess
 func With(cfg Config) Decorator { return specs.With(&cfg) }
 
 // launchSpec is a specs.Launcher.
-func launchSpec(config any, name string, visible []string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
+func launchSpec(config any, name string, awaited bool, visible []string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error) {
 	var cfg Config
 	if c, ok := config.(*Config); ok {
 		cfg = *c
@@ -92,7 +92,7 @@ func launchSpec(config any, name string, visible []string, stdout, stderr io.Wri
 		cfg.Name = name
 	}
 	cfg.Visible = append(slices.Clip(cfg.Visible), visible...)
-	return startTwin(context.Background(), "spec", cfg, func(env *Env, rec *recording) twin.Plan {
+	return startTwin(context.Background(), "spec", awaited, cfg, func(env *Env, rec *recording) twin.Plan {
 		return twin.Plan{Work: specs.Work, Args: args, Stdout: stdout, Stderr: stderr, Collect: rec.collect, Describe: env.describe}
 	})
 }

@@ -19,7 +19,7 @@ const specHostname = "spec"
 
 // startTwin starts this program again in a new environment for a spec or test, for which plan says what it is to do. Where that is
 // impossible the error says why, and nothing is left.
-func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *recording) twin.Plan) (*twin.Twin, error) {
+func startTwin(ctx context.Context, kind string, awaited bool, cfg Config, plan func(*Env, *recording) twin.Plan) (*twin.Twin, error) {
 	asked := time.Now()
 	if cfg.Hostname == "" {
 		cfg.Hostname = specHostname
@@ -32,7 +32,7 @@ func startTwin(ctx context.Context, kind string, cfg Config, plan func(*Env, *re
 	if err != nil {
 		return nil, wrap("open environment", cfg.Name, "", err)
 	}
-	params.Attached, params.Kind = true, kind
+	params.Attached, params.Awaited, params.Kind = true, awaited, kind
 	env, inside, err := openWith(ctx, params, nil)
 	if err != nil {
 		return nil, wrap("open environment", cfg.Name, "", err)

@@ -43,7 +43,7 @@ func TestTwin(t *testing.T) {
 		return
 	}
 	var out bytes.Buffer
-	tw, err := startTwin(context.Background(), "test", Config{Name: t.Name()}, func(*Env, *recording) twin.Plan {
+	tw, err := startTwin(context.Background(), "test", false, Config{Name: t.Name()}, func(*Env, *recording) twin.Plan {
 		return twin.Plan{Args: []string{"-test.run=^TestTwin$", "-test.v"}, Stdout: &out, Stderr: &out}
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func TestTwin(t *testing.T) {
 // A twin whose environment ends before it can be started is none, and nothing of it is left.
 func TestATwinWithoutEnvironment(t *testing.T) {
 	leaks.Check(t)
-	tw, err := startTwin(context.Background(), "test", Config{Name: "gone"}, func(env *Env, _ *recording) twin.Plan {
+	tw, err := startTwin(context.Background(), "test", false, Config{Name: "gone"}, func(env *Env, _ *recording) twin.Plan {
 		if err := env.Close(); err != nil {
 			t.Error(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hermetic-go/nstest/nstest/internal/door"
 	"github.com/hermetic-go/nstest/nstest/internal/idmap"
@@ -156,12 +157,18 @@ func (s *server) handle(ctx context.Context, req *wire.Request) (wire.Reply, err
 	return e.serve(params, sync.OnceFunc(func() { s.restock(recipe, params) }))
 }
 
+// starting is about what a program of Go takes from its start to its first test.
+const starting = 8 * time.Millisecond
+
 // serve hands the environment to whoever has asked for one with these parameters. It calls next when there is time to
 // make the next one.
 func (e *environment) serve(params wire.OpenParams, next func()) (wire.Reply, error) {
 	e.rename(params.Name, params.Kind)
 	e.server.list.add(e)
 	e.next = next
+	if params.Awaited {
+		e.next = func() { time.AfterFunc(starting, next) }
+	}
 	conn, err := e.connect(e.handle, func() {
 		next()
 		e.recall()
@@ -175,7 +182,8 @@ func (e *environment) serve(params wire.OpenParams, next func()) (wire.Reply, er
 		next()
 		return wire.Reply{Result: e.result(), Files: files}, nil
 	}
-	// The next one can wait until the process has started: until then both processors have enough to do.
+	// The next one can wait until the process has started, and if somebody waits for that, until it has come to what it is for:
+	// until then both processors have enough to do.
 	inside, err := e.connect(e.handleInside, func() {})
 	if err != nil {
 		return wire.Reply{}, errors.Join(err, conn.Close())

@@ -29,7 +29,7 @@ func (s *server) recipe(p wire.OpenParams) string {
 	if kinds || files || told || p.Time != nil {
 		return ""
 	}
-	p.Name, p.Kind, p.Attached = "", "", false
+	p.Name, p.Kind, p.Attached, p.Awaited = "", "", false, false
 	data, err := json.Marshal(p)
 	if err != nil {
 		return ""

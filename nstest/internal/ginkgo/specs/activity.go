@@ -31,6 +31,7 @@ func (p *performer) run(ctx context.Context, in *insides, here place, body func(
 	p.mu.Unlock()
 	p.send(event{At: &here})
 	ahead := <-p.goAhead
+	p.signalsLeft()
 	twin.This().SetBundle(ahead.Bundle)
 	in.identify(p.job.Process, p.job.Total, ahead.Attempt)
 	if left != nil {

@@ -17,8 +17,8 @@ import (
 )
 
 // A Launcher starts a twin in a new environment, with a config that came from With, or nil, where these paths of the
-// machine are visible too.
-type Launcher func(config any, name string, visible []string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error)
+// machine are visible too. The twin is awaited where somebody waits until it is ready.
+type Launcher func(config any, name string, awaited bool, visible []string, stdout, stderr io.Writer, args ...string) (*twin.Twin, error)
 
 // original is the suite's own process while the suite runs. A nil one delegates nothing.
 type original struct {
@@ -257,10 +257,9 @@ func (o *original) begin(unit *node, attempt int, config any, name string) (*ses
 	t := o.spares.take(config, unit)
 	if t == nil {
 		var err error
-		if t, err = o.start(config, name); err != nil {
+		if t, err = o.start(config, name, true); err != nil {
 			return nil, err
 		}
-		o.endPrevious() // while the program of the new twin is read
 	}
 	s := &session{original: o, twin: t, unit: unit, attempt: attempt, config: config}
 	t.Runs(name)
@@ -274,12 +273,12 @@ func (o *original) begin(unit *node, attempt int, config any, name string) (*ses
 	return s, nil
 }
 
-func (o *original) start(config any, name string) (*twin.Twin, error) {
+func (o *original) start(config any, name string, awaited bool) (*twin.Twin, error) {
 	var stderr io.Writer = standardOutput{}
 	if !twin.SameOutput() {
 		stderr = standardError{}
 	}
-	return o.launch(config, name, o.scratch.visible(), standardOutput{}, stderr, o.args...)
+	return o.launch(config, name, awaited, o.scratch.visible(), standardOutput{}, stderr, o.args...)
 }
 
 // Standard output and error may be exchanged while Ginkgo intercepts them.

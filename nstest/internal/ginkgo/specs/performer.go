@@ -21,16 +21,17 @@ import (
 
 // performer is a twin while it performs its job.
 type performer struct {
-	link    *twin.Link
-	job     *job
-	chosen  chan *job // that a job with Among has announced
-	goAhead chan goOn
-	inside  *insides
-	differs *differs
-	aside   atomic.Bool
-	begun   sync.Once
-	ended   sync.Once
-	synced  int // how often a synchronized suite node has run
+	link        *twin.Link
+	job         *job
+	chosen      chan *job // that a job with Among has announced
+	goAhead     chan goOn
+	inside      *insides
+	differs     *differs
+	aside       atomic.Bool
+	signalsLeft func() bool // of leaveSignals; called before each body
+	begun       sync.Once
+	ended       sync.Once
+	synced      int // how often a synchronized suite node has run
 
 	settings []setting
 	shown    chan struct{} // the original has shown what it was sent
@@ -195,7 +196,7 @@ func (p *performer) around(ctx context.Context, body func(context.Context)) {
 		p.inside = in
 		p.mu.Unlock()
 		*in.reporter = relay{p}
-		in.leaveSignals()
+		p.signalsLeft = in.leaveSignals()
 		if p.check(tree.top, p.job.Enter[""]); p.differs != nil {
 			p.send(event{Differs: p.differs})
 			select {} // the original kills us
@@ -247,6 +248,7 @@ func (p *performer) runAside(ctx context.Context, in *insides, kind types.NodeTy
 		p.over()
 	}
 	p.aside.Store(true)
+	p.signalsLeft()
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()

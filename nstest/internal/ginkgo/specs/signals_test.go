@@ -11,5 +11,5 @@ import (
 var _ = ginkgo.It("sees the end of Ginkgo's goroutine that waits for signals", func(ctx context.Context) {
 	in, err := inside(ctx)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(in.leaveSignals()).To(BeTrue())
+	Expect(in.leaveSignals()()).To(BeTrue())
 })

@@ -79,7 +79,7 @@ func (s *spares) refill(config any, among *node) {
 	}
 	go func() {
 		defer close(sp.started)
-		sp.twin, _ = s.original.start(config, s.original.description)
+		sp.twin, _ = s.original.start(config, s.original.description, false)
 		if sp.twin != nil && first != nil {
 			_ = sp.twin.Link.Send(order{Job: first}) // if it has ended, whoever waits for it says why
 		}
