@@ -21,7 +21,7 @@ lint:
 
 # Everything that has to pass before a commit, in at most six minutes.
 test:
-	$(GOTEST) -p $(JOBS) -timeout 6m $(LONG) $(PACKAGES)
+	$(GOTEST) -p $(JOBS) -timeout 6m $(if $(filter ./...,$(PACKAGES)),$(LONG)) $(PACKAGES)
 	$(GOTEST) -p $(JOBS) -timeout 6m -race -short ./nstest ./nstest/internal/lan ./nstest/... ./suites/smoke/... ./suites/hermetic/...
 
 # A look at what the framework does.

@@ -17,8 +17,9 @@ import (
 // specHostname is the hostname of what runs a spec or a test, and one of its names in DNS.
 const specHostname = "spec"
 
-// startTwin starts this program again in a new environment for a spec or test, for which plan says what it is to do. Where that is
-// impossible the error says why, and nothing is left.
+// startTwin starts this program again in a new environment for a spec or test, for which plan says what it is to do. It is awaited
+// if nothing else goes on until it is ready; beside a test others may. Where it cannot be started the error says why, and nothing
+// is left.
 func startTwin(ctx context.Context, kind string, awaited bool, cfg Config, plan func(*Env, *recording) twin.Plan) (*twin.Twin, error) {
 	asked := time.Now()
 	if cfg.Hostname == "" {

@@ -74,7 +74,7 @@ func (e *environment) carryOut(ctx context.Context, req *wire.Request, inside bo
 		return answer(req, func(p wire.SignalParams) (any, []*os.File, error) { return nil, nil, e.signal(p) })
 	case wire.MethodSocket:
 		return answer(req, func(p wire.SocketParams) (any, []*os.File, error) {
-			f, err := e.socket(p)
+			f, err := e.socket(ctx, p)
 			return nil, f, err
 		})
 	case wire.MethodJoin:
@@ -246,8 +246,9 @@ func noted(r wire.SpawnResult, files []*os.File, err error) (any, []*os.File, er
 // maxSockaddr is the size of struct sockaddr_storage.
 const maxSockaddr = 128
 
-// socket makes a socket inside a host. Nobody has it but whoever gets the reply: when he closes it, its port is free, or at once: see portLimit.
-func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
+// socket makes a socket inside a host. Nobody has it but whoever gets the reply: when he closes it, its port is free, at once
+// or soon after: see portLimit.
+func (e *environment) socket(ctx context.Context, s wire.SocketParams) ([]*os.File, error) {
 	h, err := e.host(s.Host)
 	if err != nil {
 		return nil, err
@@ -290,22 +291,27 @@ func (e *environment) socket(s wire.SocketParams) ([]*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	path := s.Family == unix.AF_UNIX && len(s.Bind) > 2 && s.Bind[2] != 0 // which stays when its socket is closed
 	for end := time.Now().Add(portLimit); ; {
 		files, err := alone(agent, &p)
 		var ce *pid1.CallError
 		switch {
 		case !errors.As(err, &ce):
 			return files, err
-		case ce.Errno != unix.EADDRINUSE || time.Now().After(end):
+		case ce.Errno != unix.EADDRINUSE || path || time.Now().After(end):
 			return nil, &wire.Error{Step: ce.Name, Errno: uint32(ce.Errno)}
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 
 // portLimit bounds the wait for a port that somebody has. His socket may be closed already: each process that we fork has a
 // copy of our files until it executes the init, also of sockets that are on their way to their owners.
-const portLimit = 100 * time.Millisecond
+const portLimit = 200 * time.Millisecond
 
 // alone runs p, and returns its files when the init has closed its own copies.
 func alone(agent *pid1.Agent, p *pid1.Program) ([]*os.File, error) {

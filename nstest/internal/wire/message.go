@@ -110,7 +110,7 @@ type OpenParams struct {
 	Network      NetworkParams
 	Outbound     *Outbound
 	Attached     bool   // a second connection is wanted, for the process that will be started inside; its end is not the environment's
-	Awaited      bool   // somebody waits for what that process does
+	Awaited      bool   // somebody waits for that process alone: making the next environment can wait
 	FailAt       string `json:",omitempty"` // tests only: the step of construction that fails
 	CancelAt     string `json:",omitempty"` // tests only: the step of construction that waits to be cancelled
 

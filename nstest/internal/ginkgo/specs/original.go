@@ -355,12 +355,14 @@ func (o *original) endCurrent() {
 // settling is what the processors have for a spec alone when it begins.
 const settling = time.Millisecond
 
-// settle does what need not be done before a spec begins, and would take a processor from it: ending the spec before,
-// and preparing the next one. The spec calls ended when it ends, if that is sooner.
-func (o *original) settle(s *session) (ended func()) {
+// settle does what need not be done before a node begins, and would take a processor from it: ending the spec before, and
+// if the node is the spec itself preparing the next one. The node calls ended when it ends, if that is sooner.
+func (o *original) settle(s *session, kind types.NodeType) (ended func()) {
 	do := sync.OnceFunc(func() {
 		o.endPrevious()
-		o.spares.refill(s.config, nextAmong(s.unit, s.config))
+		if kind == types.NodeTypeIt {
+			o.spares.refill(s.config, nextAmong(s.unit, s.config))
+		}
 	})
 	timer := time.AfterFunc(settling, do)
 	return func() {

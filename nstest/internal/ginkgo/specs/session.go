@@ -118,8 +118,8 @@ func (s *session) delegate(ctx context.Context, in *insides, id string, spec *no
 		_ = s.twin.Link.Send(order{Cancel: c})
 	})
 	defer attach(ctx, s.report)()
-	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts, Bundle: s.twin.Place()}}); err == nil && kind == types.NodeTypeIt {
-		defer s.original.settle(s)()
+	if err := s.twin.Link.Send(order{Go: &goOn{Node: id, Attempt: in.report.NumAttempts, Bundle: s.twin.Place()}}); err == nil {
+		defer s.original.settle(s, kind)()
 	}
 	node, _, _ := in.running()
 	isRunning := func() bool { // unless Ginkgo has gone on

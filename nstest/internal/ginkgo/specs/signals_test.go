@@ -7,7 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// Where a newer Ginkgo waits for signals in another way, every spec begins a hundredth of a second later and nothing else says so.
+// Where a newer Ginkgo waits for signals in another way, every spec begins a tenth of a second later and nothing else says so.
 var _ = ginkgo.It("sees the end of Ginkgo's goroutine that waits for signals", func(ctx context.Context) {
 	in, err := inside(ctx)
 	Expect(err).NotTo(HaveOccurred())
