@@ -155,6 +155,12 @@ func TestAttach(t *testing.T) {
 	if err := errors.Join(own.Start(), its.Start(), background.Run()); err != nil {
 		t.Fatal(err)
 	}
+	sleeps := func() string {
+		out, _ := env.Host("web").Command("pgrep", "-a", "sleep").Output()
+		return string(out)
+	}
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(sleeps(), "sleep 2000") && time.Now().Before(deadline); { // then it has left its process group
+	}
 	path := filepath.Join(t.TempDir(), "packets")
 	if _, err := guest.Capture(CaptureConfig{Path: path}); err != nil {
 		t.Fatal(err)
@@ -164,10 +170,6 @@ func TestAttach(t *testing.T) {
 	}
 	if _, err := guest.Host("web").Command("true").Output(); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed Env gives %v, want ErrClosed", err)
-	}
-	sleeps := func() string {
-		out, _ := env.Host("web").Command("pgrep", "-a", "sleep").Output()
-		return string(out)
 	}
 	for deadline := time.Now().Add(30 * time.Second); strings.Count(sleeps(), "sleep 1000") != 1 && time.Now().Before(deadline); {
 	}
