@@ -247,7 +247,8 @@ func (h *Host) DialContext(ctx context.Context, network, address string) (net.Co
 }
 
 // Listen listens inside the host, as net.Listen does. Whoever listens closes the listener: see DialContext. What Serve and Handle are
-// given ends with the host.
+// given ends with the host. That an address is in use (EADDRINUSE) is told after 200 ms: until then it may become free, as that of
+// a listener that was closed just now does.
 //
 // A Unix socket with an abstract name is the host's alone, and so is one with a path below its own /run or /tmp. One with
 // another path can be reached from every host that has that path in its tree.

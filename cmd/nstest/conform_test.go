@@ -16,7 +16,7 @@ import (
 // cgo, as in the soak. Specs may run what is on the machine.
 func TestConformNeedsOneFile(t *testing.T) {
 	if testing.Short() {
-		t.Skip("building the program takes long")
+		t.Skip("building the program takes long\nWhat to do: run the test without -short")
 	}
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "nstest-alone-")

@@ -11,8 +11,9 @@
 // keeper's growth over 1,000 environments.
 //
 // BenchmarkSpec runs specs under RunSpecs, in suites of 10 and of 2,000, the latter in 200 containers or in one (flat): cold
-// without a spare process, though with a spare environment, and warm with one, where a spec takes 20 ms, which do not count.
-// Beside each the same program starts and ends without running a test (bare).
+// without a spare process, though with a spare environment, and warm with one. A spec takes 20 ms, which do not count; where it
+// takes none (cold-empty), its start has to share the processors with the end of the one before. Beside each the same program
+// starts and ends without running a test (bare), after a pause of as many milliseconds.
 //
 // BenchmarkKeep runs a suite of 100 specs that do nothing and pass, with NSTEST_KEEP and without, a tenth as many times as there
 // are rounds: what it costs to record what nobody will read. time is what passes, and cpu what the suite and all processes

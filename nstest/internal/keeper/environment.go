@@ -28,7 +28,7 @@ type environment struct {
 	cable       *cable   // of its own host; nil without a network
 	entered     pid1.Ran // the init's program that takes on the root
 	planned     pid1.Ran // the init's program that makes plots
-	next        func()   // has the next environment made; nil while this is a spare one
+	next        func()   // has the next environment made, now or soon; nil while this is a spare one
 	entry       entry
 
 	wiring sync.Mutex // held while a network is made: the next one sees it

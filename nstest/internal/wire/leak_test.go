@@ -27,7 +27,8 @@ func checkLeaks(t testing.TB) {
 			stacks := make([]byte, 64<<10)
 			t.Errorf("%d goroutines before, %d after:\n%s", goroutines, n, stacks[:runtime.Stack(stacks, true)])
 		}
-		after := openFDs(t)                                                                         // one that is written to is closed by who writes
+		// Only now: a file that a goroutine was writing to when it was closed is closed by that goroutine.
+		after := openFDs(t)
 		if slices.ContainsFunc(after, func(f string) bool { return !slices.Contains(before, f) }) { // a collection may close those of before
 			t.Errorf("file descriptors before %v, after %v", before, after)
 		}
